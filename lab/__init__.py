@@ -1,0 +1,1 @@
+"""Fly's private network on one Linux machine: DNS, Flycast, and Machines that sleep and wake."""

@@ -1,0 +1,1 @@
+"""The probe: what the private network's DNS says, and how long a wake takes."""
