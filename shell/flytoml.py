@@ -1,17 +1,41 @@
 """The one reader of fly.toml: a file becomes a frozen `FlyToml`, or one clear error.
 
-Read as flyctl reads it (FLYTOML_RULES): keys match whatever their case, unknown keys are ignored.
+Rules (FLYTOML_RULES §2), as flyctl reads the file
+- Keys match whatever their case, unknown keys are ignored; names of variables and processes keep theirs.
+- What flyctl calls valid is read, also when nothing could run from it: no `app` is app_name "", no
+  internal or client port is 0. Who uses the value complains.
+- `[http_service]` is a Service with the ports 80 (http) and 443 (tls, http); force_https belongs to port 80.
+- String ports and "soft,hard" concurrency are tolerated under `[[services]]` only.
+- A limit of 0 is no limit given: 20 for soft_limit, none for hard_limit.
+- A bare `kill_timeout` is in whole seconds, a boolean one is ignored; the default is 5 s (FLY_FACTS §5).
+- Memory: `memory`, else `memory_mb`, else what the preset `size` has (Fly docs, "Machine sizing"), else
+  256 MiB. A size nobody can read counts as not given: only a deploy would reject it.
 """
 
 from __future__ import annotations
 
+import re
+import tomllib
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from shell.errors import ProbeError
+from shell.goduration import parse_seconds
+from shell.tomltable import ShapeError, Table, describe, wrong
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+_MAX_FILE_BYTES = 1 << 20
+_DEFAULT_KILL_TIMEOUT_SECONDS = 5.0
+_DEFAULT_MEMORY_MB = 256
+_DEFAULT_SOFT_LIMIT = 20
+_PRESET_MB = {"shared-cpu": 256, "performance": 2048}  # for each CPU
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*(kb|mb|gb|tb|kib|mib|gib|tib|k|m|g|t|)", re.ASCII | re.IGNORECASE)
+_MIB_PER_UNIT = {"": 1.0, "k": 1 / 1024, "m": 1.0, "g": 1024.0, "t": 1024.0 * 1024}
 
 
 class AutoStop(StrEnum):
@@ -22,7 +46,7 @@ class AutoStop(StrEnum):
     SUSPEND = "suspend"
 
 
-class FlyTomlError(Exception):
+class FlyTomlError(ProbeError):
     """The file cannot be used; the message names the file, the place, what was expected and what came."""
 
 
@@ -41,7 +65,7 @@ class Concurrency:
     """How load is counted (`requests` or `connections`) and the two limits on it."""
 
     type: str = "connections"
-    soft_limit: int = 20
+    soft_limit: int = _DEFAULT_SOFT_LIMIT
     hard_limit: int | None = None
 
 
@@ -77,4 +101,232 @@ class FlyToml:
 
 def read(path: Path) -> FlyToml:
     """Read one fly.toml; raise `FlyTomlError` when it is missing, not TOML, or has a wrong type."""
-    raise FlyTomlError(f"{path}: the reader is not written yet")
+    document = _document(path)
+    try:
+        return _fly_toml(path, Table.of("", document))
+    except ShapeError as error:
+        raise FlyTomlError(f"{path}: {error}") from error
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise FlyTomlError(f"{path}: expected a fly.toml, got: {error.strerror}") from error
+    if len(content) > _MAX_FILE_BYTES:
+        raise FlyTomlError(f"{path}: expected a fly.toml of at most {_MAX_FILE_BYTES} bytes, got a larger file")
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line, column = _place(content[: error.start].decode())
+        raise FlyTomlError(f"{path}: not TOML: bytes that are not UTF-8 (at line {line}, column {column})") from error
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise FlyTomlError(f"{path}: not TOML that can be read: tables nested too deeply") from error
+    except ValueError as error:
+        line, column = _place(text)
+        reason = str(error).replace("at end of document", f"at line {line}, column {column}, the end of the file")
+        raise FlyTomlError(f"{path}: not TOML: {reason}") from error
+
+
+def _place(before: str) -> tuple[int, int]:
+    """Return the line and column, from 1, of what follows the text `before`."""
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
+def _fly_toml(path: Path, root: Table) -> FlyToml:
+    http_service = root.table("http_service")
+    return FlyToml(
+        path=path,
+        app_name=root.text("app"),
+        primary_region=root.text("primary_region"),
+        kill_signal=root.text("kill_signal") or "SIGINT",
+        kill_timeout_seconds=_kill_timeout_seconds(root),
+        env=MappingProxyType(_env(root)),
+        processes=MappingProxyType(_processes(root)),
+        services=(
+            *([_http_service(http_service)] if http_service else []),
+            *(_raw_service(table) for table in root.tables("services")),
+        ),
+        dockerfile=_dockerfile(path, root.table("build")),
+        memory_mb=_memory_mb(root),
+    )
+
+
+def _kill_timeout_seconds(root: Table) -> float:
+    experimental = root.table("experimental")
+    holder = root if "kill_timeout" in root.values or experimental is None else experimental
+    value = holder.values.get("kill_timeout")
+    if value is None or isinstance(value, bool):
+        return _DEFAULT_KILL_TIMEOUT_SECONDS
+    where = holder.path("kill_timeout")
+    if isinstance(value, str):
+        try:
+            return parse_seconds(value)
+        except ValueError as error:
+            raise ShapeError(f'{where}: expected a duration such as "10s", got {value!r}: {error}') from error
+    if isinstance(value, int | float):
+        return float(int(value))
+    raise wrong(where, 'a duration such as "10s"', value)
+
+
+def _env(root: Table) -> dict[str, str]:
+    value = root.values.get("env", {})
+    tables = [value] if isinstance(value, dict) else value
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise wrong("env", "a table", value)
+    return {name: _go_text(item) for table in tables for name, item in table.items()}
+
+
+def _go_text(value: object) -> str:
+    """Write a value as Go's `%v` does."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return _go_float(value)
+    if isinstance(value, list):
+        return "[" + " ".join(_go_text(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{key}:{_go_text(value[key])}" for key in sorted(value)) + "]"
+    return str(value)
+
+
+def _go_float(value: float) -> str:
+    if value != value or value in {float("inf"), float("-inf")}:  # noqa: PLR0124 - only NaN differs from itself
+        return {"inf": "+Inf", "-inf": "-Inf"}.get(str(value), "NaN")
+    digits = len(repr(value).split("e")[0].lstrip("-0.").replace(".", "").rstrip("0")) or 1
+    scientific = f"{value:.{digits - 1}e}"
+    exponent = int(scientific.split("e")[1])
+    plain_from, plain_to = -4, 5  # strconv's %g, shortest form
+    if not plain_from <= exponent <= plain_to:
+        return scientific
+    return f"{value:.{max(digits - 1 - exponent, 0)}f}"
+
+
+def _processes(root: Table) -> dict[str, str]:
+    value = root.values.get("processes", {})
+    if isinstance(value, list):
+        return {table.text("name"): table.text("command") for table in root.tables("processes")}
+    if not isinstance(value, dict):
+        raise wrong("processes", "a table", value)
+    for name, command in value.items():
+        if not isinstance(command, str):
+            raise wrong(f"processes.{name}", "a command as a string", command)
+    return dict(value)
+
+
+def _http_service(table: Table) -> Service:
+    ports = (
+        Port(80, 80, ("http",), force_https=table.boolean("force_https", default=False)),
+        Port(443, 443, ("tls", "http")),
+    )
+    return _service(table, table.integer, "tcp", ports, _concurrency(table.table("concurrency")))
+
+
+def _raw_service(table: Table) -> Service:
+    ports = tuple(_port(entry) for entry in table.tables("ports"))
+    limits = table.values.get("concurrency")
+    concurrency = (
+        _old_concurrency(table.path("concurrency"), limits)
+        if isinstance(limits, str)
+        else _concurrency(table.table("concurrency"))
+    )
+    return _service(table, table.lenient_integer, table.text("protocol") or "tcp", ports, concurrency)
+
+
+def _service(
+    table: Table,
+    integer: Callable[[str], int],
+    protocol: str,
+    ports: tuple[Port, ...],
+    concurrency: Concurrency,
+) -> Service:
+    return Service(
+        internal_port=integer("internal_port"),
+        protocol=protocol,
+        ports=ports,
+        concurrency=concurrency,
+        auto_stop=_auto_stop(table),
+        auto_start=table.boolean("auto_start_machines", default=True),
+        min_machines_running=table.integer("min_machines_running"),
+        processes=table.texts("processes"),
+    )
+
+
+def _port(table: Table) -> Port:
+    port = table.lenient_integer("port")
+    start = port or table.lenient_integer("start_port")
+    return Port(
+        start_port=start,
+        end_port=port or table.lenient_integer("end_port") or start,
+        handlers=table.texts("handlers"),
+        force_https=table.boolean("force_https", default=False),
+    )
+
+
+def _concurrency(table: Table | None) -> Concurrency:
+    if table is None:
+        return Concurrency()
+    return _limits(table.text("type") or "connections", table.integer("soft_limit"), table.integer("hard_limit"))
+
+
+def _old_concurrency(where: str, text: str) -> Concurrency:
+    soft, comma, hard = text.partition(",")
+    try:
+        if comma:
+            return _limits("connections", int(soft), int(hard))
+    except ValueError:
+        pass
+    raise wrong(where, 'a table, or "soft,hard"', text)
+
+
+def _limits(kind: str, soft: int, hard: int) -> Concurrency:
+    return Concurrency(kind, soft or _DEFAULT_SOFT_LIMIT, hard or None)
+
+
+def _auto_stop(table: Table) -> AutoStop:
+    key = "auto_stop_machines"
+    value = table.values.get(key, False)
+    if isinstance(value, bool):
+        return AutoStop.STOP if value else AutoStop.OFF
+    expected = 'expected true, false, "off", "stop" or "suspend"'
+    if not isinstance(value, str):
+        reason = "autostop value is not a valid bool or string"
+        raise ShapeError(f"{table.path(key)}: {reason}; {expected}, got {describe(value)}")
+    if value not in list(AutoStop):
+        raise ShapeError(f'{table.path(key)}: invalid autostop string value "{value}"; {expected}')
+    return AutoStop(value)
+
+
+def _dockerfile(path: Path, build: Table | None) -> Path | None:
+    named = build.text("dockerfile") if build else ""
+    if named:
+        return path.parent / named
+    beside = path.parent / "Dockerfile"
+    return beside if beside.is_file() else None
+
+
+def _memory_mb(root: Table) -> int:
+    for key in ("vm", "compute", "computes"):
+        for table in root.tables(key):
+            return _table_memory_mb(table)
+    return _DEFAULT_MEMORY_MB
+
+
+def _table_memory_mb(table: Table) -> int:
+    memory = table.values.get("memory", "")
+    if isinstance(memory, bool) or not isinstance(memory, str | int | float):
+        raise wrong(table.path("memory"), 'a size such as "256mb"', memory)
+    return _size_mb(str(memory)) or table.integer("memory_mb") or _preset_mb(table.text("size")) or _DEFAULT_MEMORY_MB
+
+
+def _size_mb(text: str) -> int:
+    size = _MEMORY.fullmatch(text.strip())
+    return int(float(size[1]) * _MIB_PER_UNIT[size[2][:1].lower()]) if size else 0
+
+
+def _preset_mb(size: str) -> int:
+    preset = re.fullmatch(r"(shared-cpu|performance)-(\d{1,3})x", size, re.ASCII)
+    return _PRESET_MB[preset[1]] * int(preset[2]) if preset else 0

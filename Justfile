@@ -1,0 +1,41 @@
+# Recipes for a private service on Fly.io and its lab; `just --list` shows them.
+set positional-arguments
+
+# show the whole idea on this machine: names, wake, hello, 6PN, autostop
+demo *options:
+    flycast-lab demo "$@"
+
+# run every test this machine can run; REQUIRE=lab turns a skipped tier into a failure
+test *options:
+    pytest "$@"
+
+# types, style and layout
+lint:
+    ruff check .
+    ruff format --check .
+    mypy
+
+# put the code into its one layout
+fmt:
+    ruff check --fix .
+    ruff format .
+
+# lint and test
+check: lint test
+
+# the service on this machine, on its default ports
+run:
+    private-svc
+
+# a program on a shell Machine of a fresh lab, e.g. `just lab curl -s http://private-svc.flycast`
+lab *program:
+    flycast-lab run -- "$@"
+
+# the probe, e.g. `just probe names private-svc`
+probe *arguments:
+    flycast-probe "$@"
+
+# measured against peers in the same run; nothing is asserted
+bench:
+    python -m tests.bench.boot
+    python -m tests.bench.proxy

@@ -1,0 +1,25 @@
+"""Start `flycast-lab` from the command line."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import NoReturn
+
+from lab.cli import main
+
+
+def entry() -> NoReturn:
+    """Run the command line and exit with its status."""
+    try:
+        status = main(sys.argv[1:])
+    except KeyboardInterrupt:
+        status = 128 + signal.SIGINT
+    except BrokenPipeError:
+        status = 128 + signal.SIGPIPE
+        sys.stderr.close()
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,233 @@
+"""The command line of `flycast-lab`: what may be asked, and which part answers."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from lab.errors import LabError, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.topology import Topology
+
+EXAMPLES = {
+    "": """\
+examples:
+  flycast-lab demo                                  the whole idea in under a minute
+  flycast-lab run -- curl -s http://private-svc.flycast
+  flycast-lab run --scale ams=2,cdg=1 -- bash       look around on a shell Machine
+  flycast-lab up                                    stay up; then, from another terminal:
+  flycast-lab exec -- dig +short aaaa private-svc.flycast
+  flycast-lab doctor                                what this host allows
+""",
+    "run": """\
+examples:
+  flycast-lab run -- curl -s http://private-svc.flycast
+  flycast-lab run --command 'python3 -m http.server --bind :: 8080' -- curl -sI http://private-svc.flycast
+  flycast-lab run --autostop-interval 1 -- flycast-probe wake private-svc
+""",
+    "exec": """\
+examples:
+  flycast-lab exec -- ping -c2 private-svc.flycast
+  flycast-lab exec --machine 2ea7d1a3f866fb -- curl -sI http://localhost:8080
+""",
+}
+_ENVIRONMENT_OF_MACHINES = ("HOME", "LANG", "LC_ALL", "TZ")
+
+
+@dataclass(frozen=True, slots=True)
+class LabOptions:
+    """How the lab behaves, beside what fly.toml says."""
+
+    autostop_interval_seconds: float
+    boot_ms: int
+    log_file: Path | None
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that answers a mistake in one line with the way to help."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see '{self.prog} --help'\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = _command(None, "flycast-lab", "Fly's private network on one Linux machine.", "")
+    commands = parser.add_subparsers(dest="do", metavar="COMMAND", required=True, parser_class=_Parser)
+
+    demo = _command(commands, "demo", "show the whole idea: names, wake, hello, 6PN, autostop", "")
+    _add_lab_options(demo, autostop_seconds=2.0)
+    run = _command(commands, "run", "bring the lab up, run CMD on a shell Machine, tear down", "run")
+    _add_lab_options(run, autostop_seconds=300.0)
+    _add_program(run)
+    up = _command(commands, "up", "stay up and print what happens, as `fly logs` does", "")
+    _add_lab_options(up, autostop_seconds=300.0)
+    execute = _command(commands, "exec", "run CMD on a Machine of a lab that is up", "exec")
+    execute.add_argument(
+        "--machine", metavar="ID", default="shell", help="which Machine: an id, shell (default), or internet"
+    )
+    _add_lab_choice(execute)
+    _add_program(execute)
+    status = _command(commands, "status", "show the Machines of a lab that is up", "")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    _add_lab_choice(status)
+    _add_lab_choice(_command(commands, "down", "take down a lab that is up", ""))
+    _command(commands, "doctor", "say what this host allows, and how to allow the rest", "")
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[_Parser] | None, name: str, what: str, examples: str
+) -> argparse.ArgumentParser:
+    layout = argparse.RawDescriptionHelpFormatter
+    if commands is None:
+        return _Parser(prog=name, description=what, epilog=EXAMPLES[examples], formatter_class=layout)
+    epilog = EXAMPLES[examples] if examples else None
+    return commands.add_parser(
+        name, help=what, description=what.capitalize() + ".", epilog=epilog, formatter_class=layout
+    )
+
+
+def _add_program(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("program", metavar="-- CMD", nargs=argparse.REMAINDER, help="the program to run")
+
+
+def _add_lab_choice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--lab", metavar="PID", type=_whole, help="which lab, when several are up")
+
+
+def _add_lab_options(parser: argparse.ArgumentParser, autostop_seconds: float) -> None:
+    add = parser.add_argument
+    add("--config", metavar="FILE", action="append", type=Path, help="a fly.toml (repeat for several apps)")
+    add(
+        "--command",
+        metavar="CMD",
+        help="what the Machines run (default: [processes], else the Dockerfile's CMD)",
+    )
+    add(
+        "--scale",
+        metavar="N|R=N,…",
+        default="1",
+        help="Machines, e.g. 2 or ams=2,cdg=1 (default: %(default)s)",
+    )
+    add(
+        "--autostop-interval", metavar="S", type=_seconds, default=autostop_seconds,
+        help="seconds between autostop passes (default: %(default)g; on Fly about 300)",
+    )  # fmt: skip
+    add(
+        "--boot-ms",
+        metavar="N",
+        type=_whole,
+        default=0,
+        help="add this much to every Machine start (default: 0)",
+    )
+    add("--public", action="store_true", help="also give every app a public address, and a host on the internet")
+    add("--log", metavar="FILE", type=Path, help="append every log line to FILE")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 86400:  # noqa: PLR2004 - a day
+        raise argparse.ArgumentTypeError(f"expected seconds between 0 and 86400, got {text!r}")
+    return value
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
+    return int(text)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Do what the command line asks; return the exit status."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        return _do(arguments)
+    except UsageError as error:
+        print(f"flycast-lab: {error}", file=sys.stderr)
+        return 2
+    except RefusedError as error:
+        print(f"flycast-lab: the host refused {error}; see 'flycast-lab doctor'", file=sys.stderr)
+        return 1
+    except LabError as error:
+        print(f"flycast-lab: {error}", file=sys.stderr)
+        return 1
+
+
+def _do(arguments: argparse.Namespace) -> int:
+    match arguments.do:
+        case "doctor":
+            from lab import doctor  # noqa: PLC0415 - each command loads what it needs
+
+            return doctor.report(sys.stdout)
+        case "exec" | "status" | "down":
+            from lab import remote  # noqa: PLC0415
+
+            return remote.do(arguments)
+        case _:
+            return _bring_up(arguments)
+
+
+def _bring_up(arguments: argparse.Namespace) -> int:
+    public = arguments.public or arguments.do == "demo"
+    topology = read_topology(arguments.config, arguments.command, arguments.scale, public=public)
+    options = LabOptions(arguments.autostop_interval, arguments.boot_ms, _usable_log(arguments.log))
+    from lab import session  # noqa: PLC0415
+
+    if arguments.do == "demo":
+        return session.demo(topology, options)
+    if arguments.do == "up":
+        return session.up(topology, options)
+    return session.run(topology, options, program_of(arguments))
+
+
+def program_of(arguments: argparse.Namespace) -> list[str]:
+    """Return the program after `--`; raise `UsageError` when there is none."""
+    program: list[str] = arguments.program
+    if program[:1] == ["--"]:
+        program = program[1:]
+    if not program:
+        raise UsageError(f"{arguments.do}: expected a program, as in 'flycast-lab {arguments.do} -- bash'")
+    return program
+
+
+def _usable_log(path: Path | None) -> Path | None:
+    if path is not None:
+        try:
+            path.open("a", encoding="utf-8").close()
+        except OSError as error:
+            raise UsageError(f"--log: cannot write {path}: {error.strerror}") from None
+    return path
+
+
+def read_topology(configs: Sequence[Path] | None, command: str | None, scale: str, *, public: bool = False) -> Topology:
+    """Read every fly.toml and lay out the network; raise `UsageError` with the file and the place."""
+    from lab.dockerfile import image_command  # noqa: PLC0415
+    from lab.topology import AppSource, group_commands, plan  # noqa: PLC0415
+    from shell.flytoml import FlyTomlError, read  # noqa: PLC0415
+
+    sources = []
+    for path in configs or [Path("fly.toml")]:
+        try:
+            config = read(path)
+        except FlyTomlError as error:
+            raise UsageError(str(error)) from None
+        dockerfile = config.dockerfile
+        built = image_command(dockerfile.read_text()) if dockerfile and dockerfile.is_file() else ()
+        sources.append(AppSource(config, group_commands(config, command, built)))
+    return plan(sources, scale, _machine_environment(), public=public)
+
+
+def _machine_environment() -> dict[str, str]:
+    """Give Machines this Python and the programs beside it, and nothing secret of the caller's."""
+    own = str(Path(sys.executable).parent)
+    path = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
+    kept = {name: os.environ[name] for name in _ENVIRONMENT_OF_MACHINES if name in os.environ}
+    return {**kept, "PATH": path}

@@ -1,0 +1,152 @@
+"""The door by which another terminal reaches a lab that is up.
+
+An abstract unix socket, made before the lab leaves the host's network namespace: it has no file, so
+nothing stays behind whatever happens to the lab.  One JSON message a request (SOCK_SEQPACKET keeps them whole); `exec`
+carries three descriptors.  Only the user who started the lab is let in (SO_PEERCRED).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import struct
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lab.errors import CommandError, LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MAX_MESSAGE = 128 * 1024
+PREFIX = "flycast-lab"
+_STREAMS = 3
+
+
+class Program(Protocol):
+    """A program that was executed on a Machine."""
+
+    def send(self, signal_number: int) -> None:
+        """Send it a signal."""
+
+    async def ended(self) -> int:
+        """Wait for its end; return its exit status."""
+
+
+class Controlled(Protocol):
+    """What another terminal may ask of a lab."""
+
+    def status(self) -> dict[str, Any]:
+        """Return the apps and Machines as JSON values."""
+
+    async def execute(
+        self,
+        machine_id: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        directory: str,
+        streams: Sequence[int],
+    ) -> Program:
+        """Run a program on a Machine; raise `LabError` when it cannot be."""
+
+    def take_down(self) -> None:
+        """End the lab."""
+
+
+def open_door() -> socket.socket:
+    """Return the listening socket, named after this user and process; call it before the sandbox."""
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    door.bind(door_name(os.geteuid(), os.getpid()))
+    door.listen()
+    door.setblocking(False)
+    return door
+
+
+def door_name(uid: int, pid: int) -> str:
+    """Return the abstract address of the lab that process `pid` of user `uid` started."""
+    return f"\0{PREFIX}/{uid}/{pid}"
+
+
+async def serve(door: socket.socket, lab: Controlled) -> None:
+    """Answer callers until cancelled."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as callers:
+        while True:
+            caller, _ = await loop.sock_accept(door)
+            callers.create_task(_attend(caller, lab))
+
+
+async def _attend(caller: socket.socket, lab: Controlled) -> None:
+    with caller:
+        if not _is_same_user(caller):
+            return
+        message, streams = await _receive(caller)
+        try:
+            reply = await _answer(caller, json.loads(message), streams, lab)
+        except CommandError as error:
+            reply = {"error": str(error), "exit": error.status}
+        except (LabError, ValueError, KeyError) as error:
+            reply = {"error": str(error), "exit": 1}
+        finally:
+            for fd in streams:
+                os.close(fd)
+        with suppress(OSError):  # the caller has gone: nobody is left to tell
+            caller.send(json.dumps(reply).encode())
+
+
+def _is_same_user(caller: socket.socket) -> bool:
+    credentials = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, uid, _ = struct.unpack("3i", credentials)
+    return bool(uid == os.getuid())
+
+
+async def _receive(caller: socket.socket) -> tuple[bytes, list[int]]:
+    await _readable(caller)
+    message, fds, _, _ = socket.recv_fds(caller, MAX_MESSAGE, _STREAMS)
+    return message, list(fds)
+
+
+async def _readable(caller: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(caller, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(caller)
+
+
+async def _answer(
+    caller: socket.socket, request: dict[str, Any], streams: list[int], lab: Controlled
+) -> dict[str, Any]:
+    match request["do"]:
+        case "status":
+            return lab.status()
+        case "down":
+            lab.take_down()
+            return {"exit": 0}
+        case "exec" if len(streams) == _STREAMS:
+            program = await lab.execute(
+                request["machine"], request["argv"], request["env"], request["directory"], streams
+            )
+            return {"exit": await _accompany(caller, program)}
+        case other:
+            raise LabError(f"expected status, exec or down, got {other!r}")
+
+
+async def _accompany(caller: socket.socket, program: Program) -> int:
+    """Pass the caller's signals on until the program ends; hang up on it when the caller goes."""
+    async with asyncio.TaskGroup() as group:
+        signals = group.create_task(_pass_signals(caller, program))
+        status = await program.ended()
+        signals.cancel()
+    return status
+
+
+async def _pass_signals(caller: socket.socket, program: Program) -> None:
+    loop = asyncio.get_running_loop()
+    while message := await loop.sock_recv(caller, MAX_MESSAGE):
+        program.send(int(json.loads(message)["signal"]))
+    program.send(1)  # SIGHUP: the terminal of the caller is gone

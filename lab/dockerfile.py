@@ -1,0 +1,31 @@
+"""The command a Dockerfile's last stage runs: ENTRYPOINT and CMD, exec form or shell form."""
+
+from __future__ import annotations
+
+import json
+import re
+
+_CONTINUED = re.compile(r"\\[ \t]*\n")
+_INSTRUCTION = re.compile(r"^\s*(FROM|CMD|ENTRYPOINT)\s+(.*?)\s*$", re.IGNORECASE | re.MULTILINE)
+
+
+def image_command(dockerfile: str) -> tuple[str, ...]:
+    """Return ENTRYPOINT followed by CMD of the last stage, empty when there is neither."""
+    found: dict[str, tuple[str, ...]] = {}
+    text = "\n".join(line for line in dockerfile.splitlines() if not line.lstrip().startswith("#"))
+    for name, value in _INSTRUCTION.findall(_CONTINUED.sub(" ", text)):
+        if name.upper() == "FROM":
+            found.clear()
+        else:
+            found[name.upper()] = _words(value)
+    return found.get("ENTRYPOINT", ()) + found.get("CMD", ())
+
+
+def _words(value: str) -> tuple[str, ...]:
+    try:
+        words = json.loads(value)
+    except ValueError:
+        words = None
+    if isinstance(words, list) and all(isinstance(word, str) for word in words):
+        return tuple(words)
+    return ("/bin/sh", "-c", value)

@@ -1,0 +1,50 @@
+"""`flycast-lab doctor`: what this host allows, and for each missing thing its reason and its remedy."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from lab.host import Hints, Survey, hints, remedy, survey
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+_TOOLS = {
+    "dig": "dnsutils",
+    "nslookup": "dnsutils",
+    "ping": "iputils-ping",
+    "curl": "curl",
+    "nc": "netcat-openbsd",
+    "ss": "iproute2",
+}
+
+
+def report(out: TextIO) -> int:
+    """Print the report; return 0 when the lab works here, 1 when the host refuses it."""
+    found = survey()
+    for line in describe(found, hints()):
+        print(line, file=out)
+    for tool, package in _TOOLS.items():
+        where = shutil.which(tool)
+        print(f"  {tool:<9}{where or f'missing (optional): apt-get install {package}'}", file=out)
+    return 0 if found.works else 1
+
+
+def describe(found: Survey, known: Hints) -> list[str]:
+    """Return the outcome in lines: that it works, or the refused call, its errno and the remedy."""
+    if found.works:
+        return [f"The lab works here ({found.mode}): namespaces, veth, IPv6 forwarding and mounts are allowed."]
+    name = errno.errorcode.get(found.errno, str(found.errno))
+    text = os.strerror(found.errno) if found.errno else "no errno"
+    said = ", ".join(f"{key.replace('/', '.')}={value}" for key, value in known.limits) or "nothing"
+    return [
+        f"The lab's namespaces are refused here ({found.mode}).",
+        f"  refused   {found.refused}",
+        f"  errno     {name} ({text})",
+        f"  host says {said}",
+        f"  remedy    {remedy(found, known)}",
+        "Without them 'flycast-lab demo' shows a reduced walkthrough on loopback.",
+    ]

@@ -1,0 +1,38 @@
+"""What can go wrong in the lab, one class for each thing a caller can do differently."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+
+class LabError(Exception):
+    """Root of the lab's errors; the message is one line meant for the person at the terminal."""
+
+
+class UsageError(LabError):
+    """An option, a file or a command that was given cannot be used; exit status 2."""
+
+
+class RefusedError(LabError):
+    """The host refused a system call that the lab's namespaces need."""
+
+    def __init__(self, call: str, number: int) -> None:
+        """Keep the refused `call` in words and its `errno` number."""
+        super().__init__(f"{call}: {errno.errorcode.get(number, number)} ({os.strerror(number)})")
+        self.call = call
+        self.errno = number
+
+
+class CommandError(LabError):
+    """A program could not be executed; `status` is what a shell would exit with (126 or 127)."""
+
+    def __init__(self, program: str, number: int) -> None:
+        """Keep the `program` and why `execve` failed."""
+        super().__init__(f"cannot run {program!r}: {os.strerror(number)}")
+        self.program = program
+        self.status = 127 if number == errno.ENOENT else 126
+
+
+class MachineStartError(LabError):
+    """A Machine did not come up; the message says why, in the words of the log."""

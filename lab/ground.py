@@ -1,0 +1,121 @@
+"""Machines in namespaces: how the lab spawns one, and how its proxy dials one over IPv4."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from lab import namespaces as ns
+from lab.output import LineReader
+from lab.rootfs import etc_files
+from lab.topology import NAMESERVERS, PROXY_IPV4
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lab.children import Children
+    from lab.launcher import Launcher
+    from lab.machine import Process
+    from lab.topology import MachinePlan
+    from lab.wire import Wiring
+
+_BACKLOG = 4096
+_IP_BIND_ADDRESS_NO_PORT = 24  # the port is chosen at connect: more connections than ports
+
+
+class MachineProcess:
+    """The init of a Machine, or a program executed in one."""
+
+    def __init__(self, pid: int, exit_status: asyncio.Future[int]) -> None:
+        """Keep the `pid` as the lab sees it, and the future of its exit status."""
+        self.pid = pid
+        self._exit_status = exit_status
+
+    def send(self, signal_number: int) -> None:
+        """Send a signal; nothing happens when the process has ended."""
+        if not self._exit_status.done():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.Signals(signal_number))
+
+    async def ended(self) -> int:
+        """Wait for the end; return the exit status."""
+        return await asyncio.shield(self._exit_status)
+
+
+class NamespaceGround:
+    """The lab proper: every Machine has its own namespaces, every socket is made in the right one."""
+
+    def __init__(self, launcher: Launcher, wiring: Wiring, children: Children) -> None:
+        """Use the network `wiring` and start processes through `launcher`."""
+        self._launcher = launcher
+        self._wiring = wiring
+        self._children = children
+
+    async def spawn(self, plan: MachinePlan, on_output: Callable[[str], None]) -> MachineProcess:
+        """Start a Machine: its init, and under it the planned program."""
+        read, write = os.pipe2(os.O_CLOEXEC)
+        try:
+            pid = await self._launcher.start(
+                plan.machine_id,
+                plan.argv,
+                plan.env,
+                directory=plan.directory,
+                files=etc_files(plan, NAMESERVERS[0]),
+                network=self._wiring.machines[plan.machine_id],
+                output=write,
+            )
+        except BaseException:
+            os.close(read)
+            raise
+        finally:
+            os.close(write)
+        LineReader(read, on_output)
+        return MachineProcess(pid, self._children.exit_of(pid))
+
+    async def execute(
+        self,
+        machine: Process,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        directory: str,
+        streams: Sequence[int],
+        on_internet: bool = False,
+    ) -> MachineProcess:
+        """Run a program inside a running Machine, on three given descriptors; or on the internet's host."""
+        network = self._wiring.internet if on_internet else None
+        pid = await self._launcher.execute(
+            machine.pid, argv, env, directory=directory, streams=streams, network=network
+        )
+        return MachineProcess(pid, self._children.exit_of(pid))
+
+    def dial(self, plan: MachinePlan, port: int) -> socket.socket:
+        """Return a socket of Fly's host side: the Machine sees a peer in 172.16.0.0/12."""
+        del plan, port  # one router reaches every Machine and port
+        with ns.inside(self._wiring.router):
+            connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+        connection.bind((PROXY_IPV4, 0))
+        return connection
+
+    def endpoint(self, plan: MachinePlan, port: int) -> tuple[str, int]:
+        """Return the Machine's private IPv4 address and `port`."""
+        return plan.ipv4, port
+
+    def listen_at_edge(self, address: str, port: int) -> socket.socket:
+        """Return a listening socket on a Flycast address."""
+        with ns.inside(self._wiring.edge):
+            return socket.create_server((address, port), family=socket.AF_INET6, backlog=_BACKLOG)
+
+    def listen_as_nameserver(self, address: str) -> tuple[socket.socket, socket.socket]:
+        """Return the UDP and the listening TCP socket of the nameserver at `address`."""
+        with ns.inside(self._wiring.router):
+            udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            tcp = socket.create_server((address, 53), family=socket.AF_INET6, backlog=_BACKLOG)
+        udp.bind((address, 53))
+        return udp, tcp

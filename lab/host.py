@@ -1,0 +1,127 @@
+"""What this host allows: the lab's own set-up, tried for real in a process that is thrown away.
+
+Sysctl files are hints; only the calls tell.  The first refused call ends the trial and is named.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lab.errors import RefusedError
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The outcome of the trial: `mode` is root or rootless; `refused` is empty when everything worked."""
+
+    mode: str
+    refused: str
+    errno: int
+
+    @property
+    def works(self) -> bool:
+        """Whether the lab's namespaces can be had."""
+        return not self.refused
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What the host says about itself, to choose the remedy by."""
+
+    container: bool
+    filtered: bool
+    limits: tuple[tuple[str, str], ...]
+
+
+def survey() -> Survey:
+    """Bring a small lab up in a child process and tear it down; change nothing here."""
+    mode = "root" if os.geteuid() == 0 else "rootless"
+    if sys.platform != "linux":
+        return Survey(mode, f"namespaces on {sys.platform} (they are a Linux feature)", errno.ENOSYS)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read)
+        _try_everything(write)
+    os.close(write)
+    with os.fdopen(read) as report:
+        lines = report.read().splitlines()
+    os.waitpid(child, 0)
+    outcome: dict[str, Any] = json.loads(lines[-1]) if lines else {"call": "fork", "errno": errno.EAGAIN}
+    return Survey(mode, outcome.get("call", ""), outcome.get("errno", 0))
+
+
+def _try_everything(write: int) -> NoReturn:
+    def tell(outcome: dict[str, Any]) -> None:
+        os.write(write, json.dumps(outcome).encode() + b"\n")
+
+    try:
+        from lab.sandbox import run_in_sandbox  # noqa: PLC0415 - also in the lab's own order of imports
+
+        run_in_sandbox(lambda: _lay_small_network(tell))
+    except RefusedError as error:
+        tell({"call": error.call, "errno": error.errno})
+    except OSError as error:
+        tell({"call": str(error), "errno": error.errno or 0})
+    finally:
+        os._exit(0)
+
+
+def _lay_small_network(tell: Any) -> int:
+    try:
+        from lab import rootfs  # noqa: PLC0415
+        from lab.topology import Topology, small_machine  # noqa: PLC0415
+        from lab.wire import Wiring  # noqa: PLC0415
+
+        machine = small_machine()
+        Wiring.lay(Topology((), machine))
+        rootfs.prepare(machine.machine_id, rootfs.etc_files(machine, "fdaa::3"))
+    except RefusedError as error:
+        tell({"call": error.call, "errno": error.errno})
+    except Exception as error:  # noqa: BLE001 - netlink errors have no common root; the report names them
+        tell({"call": f"netlink ({error})", "errno": getattr(error, "code", 0)})
+    else:
+        tell({})
+    return 0
+
+
+def hints() -> Hints:
+    """Read what the host tells about containers, seccomp filters and namespace limits."""
+    status = Path("/proc/self/status").read_text("ascii", "replace")
+    names = (
+        "user/max_user_namespaces",
+        "user/max_net_namespaces",
+        "kernel/unprivileged_userns_clone",
+        "kernel/apparmor_restrict_unprivileged_userns",
+    )
+    limits = tuple((name, path.read_text().strip()) for name in names if (path := Path("/proc/sys", name)).exists())
+    return Hints(
+        container=any(Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv")),
+        filtered="Seccomp:\t2" in status,
+        limits=limits,
+    )
+
+
+def remedy(survey: Survey, hints: Hints) -> str:
+    """Return what to do about the refused call, in one sentence with the command."""
+    limits = dict(hints.limits)
+    if survey.errno == errno.ENOSYS:
+        return "run the lab on Linux, or in a Linux virtual machine"
+    if survey.errno == errno.ENOSPC:
+        return "raise the limit: sysctl -w user.max_user_namespaces=15000 user.max_net_namespaces=15000"
+    if hints.container or hints.filtered:
+        return (
+            "this looks like a container: start it with --privileged, or with --cap-add SYS_ADMIN "
+            "--cap-add NET_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
+        )
+    if limits.get("kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return "run as root, or: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
+    if limits.get("kernel/unprivileged_userns_clone") == "0":
+        return "run as root, or: sysctl -w kernel.unprivileged_userns_clone=1"
+    return "run as root, on a kernel with user, network, mount and pid namespaces"

@@ -1,0 +1,227 @@
+"""Starts processes in Machines: a small, single-threaded process forked before the event loop exists.
+
+Forking a process that runs an event loop and holds every socket of the lab is slow and unsafe; forking this
+one costs a few milliseconds.  The lab (pid 1) sends one JSON request with descriptors, gets one JSON answer.
+
+- `start`: a Machine's init as pid 1 of fresh mount, UTS, IPC and pid namespaces, and under it the app.
+- `execute`: a program in the namespaces of a running Machine, on the caller's standard streams.
+
+Whatever is started is orphaned at once, so it becomes a child of the lab, which waits for it.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import json
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from lab import namespaces as ns
+from lab import rootfs
+from lab.errors import CommandError, LabError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_MAX_MESSAGE = 256 * 1024
+_MAX_FDS = 16
+_NAMESPACES = ("pid", "mnt", "uts", "ipc", "net")
+_SELF_INFLICTED = {
+    signal.SIGSEGV,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+    signal.SIGTRAP,
+    signal.SIGABRT,
+    signal.SIGSYS,
+}
+_UNSTOPPABLE = {signal.SIGKILL, signal.SIGSTOP}
+_FORWARDED = signal.valid_signals() - _SELF_INFLICTED - _UNSTOPPABLE
+
+
+class Launcher:
+    """The lab's side: ask for a process, get its pid."""
+
+    def __init__(self) -> None:
+        """Fork the launcher; call this before any thread or event loop exists."""
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (self._socket, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MAX_MESSAGE)
+        self._one_at_a_time = asyncio.Lock()
+        if os.fork() == 0:
+            self._socket.close()
+            _serve(theirs)
+        theirs.close()
+        self._socket.setblocking(False)
+
+    async def start(
+        self, machine_id: str, argv: Sequence[str], env: Mapping[str, str], *,
+        directory: str, files: Mapping[str, str], network: int, output: int,
+    ) -> int:  # fmt: skip
+        """Start a Machine's init and, when `argv` is not empty, its app; return the pid of init."""
+        request = {
+            "do": "start", "machine_id": machine_id, "argv": list(argv), "env": dict(env),
+            "directory": directory, "files": dict(files),
+        }  # fmt: skip
+        return await self._ask(request, [network, output])
+
+    async def execute(
+        self,
+        pid: int,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        directory: str,
+        streams: Sequence[int],
+        network: int | None = None,
+    ) -> int:
+        """Run `argv` beside process `pid`, on `streams` (standard input, output, error); return its pid.
+
+        `network`, when given, is another network namespace to run it in.
+        """
+        entries = [os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in _NAMESPACES]
+        if network is not None:
+            entries.append(os.dup(network))
+        request = {"do": "execute", "argv": list(argv), "env": dict(env), "directory": directory}
+        try:
+            return await self._ask(request, [*entries, *streams])
+        finally:
+            for fd in entries:
+                os.close(fd)
+
+    async def _ask(self, request: dict[str, Any], fds: list[int]) -> int:
+        message = json.dumps(request).encode()
+        if len(message) > _MAX_MESSAGE // 2:
+            size = len(message) // 1024
+            raise LabError(f"a command with its environment may take {_MAX_MESSAGE // 2048} KiB, got {size} KiB")
+        async with self._one_at_a_time:
+            socket.send_fds(self._socket, [message], fds)
+            reply = json.loads(await asyncio.get_running_loop().sock_recv(self._socket, 65536) or "{}")
+        if "pid" in reply:
+            return int(reply["pid"])
+        if reply.get("call") == "execve":
+            raise CommandError(request["argv"][0], reply["errno"])
+        raise RefusedError(reply.get("call", "the launcher ended"), reply.get("errno", 0))
+
+
+def _serve(link: socket.socket) -> NoReturn:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is for the program, not for us
+    signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    while True:
+        message, ancillary, _, _ = link.recvmsg(_MAX_MESSAGE, socket.CMSG_LEN(_MAX_FDS * 4))
+        if not message:
+            os._exit(0)
+        fds = array.array("i")
+        for _level, _kind, data in ancillary:
+            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+        link.send(json.dumps(_carry_out(json.loads(message), list(fds))).encode())
+
+
+def _carry_out(request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+    """Fork twice, so that the process is an orphan, and read what became of it until it executes."""
+    report, write = os.pipe()
+    middle = os.fork()
+    if middle == 0:
+        try:
+            (_start if request["do"] == "start" else _execute)(request, fds, write)
+        except RefusedError as error:
+            _report(write, {"call": error.call, "errno": error.errno})
+        except OSError as error:
+            _report(write, {"call": f"set up the Machine ({error})", "errno": error.errno or 0})
+        finally:
+            os._exit(127)
+    for fd in (*fds, write):
+        os.close(fd)
+    os.waitpid(middle, 0)
+    outcome: dict[str, Any] = {}
+    with os.fdopen(report) as lines:
+        for line in lines:
+            outcome |= json.loads(line)
+    if "errno" in outcome:
+        outcome.pop("pid", None)
+    return outcome
+
+
+def _report(write: int, what: dict[str, Any]) -> None:
+    os.write(write, json.dumps(what).encode() + b"\n")
+
+
+def _start(request: dict[str, Any], fds: list[int], write: int) -> None:
+    network, output = fds
+    ns.setns(network)
+    ns.unshare(ns.CLONE_NEWNS | ns.CLONE_NEWUTS | ns.CLONE_NEWIPC | ns.CLONE_NEWPID)
+    init = os.fork()
+    if init:
+        _report(write, {"pid": init})
+        os._exit(0)
+    os.setsid()
+    rootfs.prepare(request["machine_id"], request["files"])
+    signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
+    _use_streams((os.open(os.devnull, os.O_RDONLY), output, output))
+    app = os.fork() if request["argv"] else 0
+    if request["argv"] and app == 0:
+        os.setsid()
+        _become(request, write)
+    os.closerange(0, os.sysconf("SC_OPEN_MAX"))
+    _be_init(app)
+
+
+def _execute(request: dict[str, Any], fds: list[int], write: int) -> None:
+    *entries, stdin, stdout, stderr = fds
+    for entry in entries:
+        ns.setns(entry)
+    program = os.fork()
+    if program:
+        _report(write, {"pid": program})
+        os._exit(0)
+    _use_streams((stdin, stdout, stderr))
+    _become(request, write)
+
+
+def _use_streams(streams: Sequence[int]) -> None:
+    for number, fd in enumerate([os.dup(fd) for fd in streams]):
+        os.dup2(fd, number)
+
+
+def _become(request: dict[str, Any], write: int) -> NoReturn:
+    """Execute the request's program with clean signals, its own environment and no stray descriptor."""
+    for number in signal.valid_signals():
+        if number not in _UNSTOPPABLE:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    rootfs.change_directory(request["directory"])
+    os.closerange(3, write)
+    os.closerange(write + 1, os.sysconf("SC_OPEN_MAX"))
+    try:
+        os.execvpe(request["argv"][0], request["argv"], request["env"])  # noqa: S606 - the lab's purpose
+    except OSError as error:
+        _report(write, {"call": "execve", "errno": error.errno or 0})
+    finally:
+        os._exit(127)
+
+
+def _be_init(app: int) -> NoReturn:
+    """Pass signals to the app, reap orphans, and end with the app's status; the kernel ends the rest."""
+    while True:
+        info = signal.sigwaitinfo(_FORWARDED)
+        if info.si_signo != signal.SIGCHLD:
+            if app:
+                os.kill(app, info.si_signo)
+            continue
+        _reap(app)
+
+
+def _reap(app: int) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        if pid == app:
+            code = os.waitstatus_to_exitcode(status)
+            os._exit(code if code >= 0 else 128 - code)

@@ -1,0 +1,177 @@
+"""The reduced walkthrough for hosts that refuse namespaces: proxy, autostop, wake and probe on 127.0.0.1.
+
+A Machine is a plain process here.  The environment variables of fly.toml that hold a service's internal port
+get a free port instead, because all Machines share one loopback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lab.demo import PROBE, WAKES
+from lab.errors import CommandError
+from lab.namespaces import die_with_parent
+from lab.output import LineReader
+from lab.supervisor import GRACE_SECONDS, Lab
+from lab.topology import Topology
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.cli import LabOptions
+    from lab.log import EventLog
+    from lab.topology import MachinePlan
+
+LOOPBACK = "127.0.0.1"
+MAPPED_LOOPBACK = "::ffff:127.0.0.1"  # what an AAAA record can say of it
+HTTP_PORT = 80
+NOT_SHOWN = (
+    "fdaa:: addresses, so neither 6PN nor Flycast addresses, ping, nor the dual-stack socket",
+    "fdaa::3 as resolver: dig, nslookup and curl by name; the probe is given the nameserver with --dns",
+    "the proxy's 172.16 peer address: the service sees loopback",
+    "/etc/hosts with fly-local-6pn, Machine host names, isolation between networks",
+)
+
+
+class LoopbackProcess:
+    """A Machine that is one plain process."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        """Keep the process."""
+        self._process = process
+        self.pid = process.pid
+
+    def send(self, signal_number: int) -> None:
+        """Send it a signal; nothing happens when it has ended."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal_number)
+
+    async def ended(self) -> int:
+        """Wait for its end; return its exit status, 128 + signal when it was killed."""
+        code = await self._process.wait()
+        return code if code >= 0 else 128 - code
+
+
+class LoopbackGround:
+    """Where Machines are processes and every address is 127.0.0.1 with a port of its own."""
+
+    def __init__(self, topology: Topology) -> None:
+        """Choose free ports for every service of every Machine."""
+        self._ports = {
+            (machine.machine_id, service.internal_port): _free_port()
+            for app in topology.apps
+            for machine in app.machines
+            for service in app.services
+        }
+        self.edge_ports: dict[tuple[str, int], int] = {}
+        self.nameserver_ports: list[int] = []
+
+    async def spawn(self, plan: MachinePlan, on_output: Callable[[str], None]) -> LoopbackProcess:
+        """Start the Machine's program with its ports moved."""
+        read, write = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *plan.argv,
+                env=self._environment(plan),
+                cwd=plan.directory,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=write,
+                stderr=write,
+                start_new_session=True,
+                preexec_fn=_die_with_the_lab,
+            )
+        except OSError as error:
+            os.close(read)
+            raise CommandError(plan.argv[0], error.errno or 0) from error
+        finally:
+            os.close(write)
+        LineReader(read, on_output)
+        return LoopbackProcess(process)
+
+    def _environment(self, plan: MachinePlan) -> dict[str, str]:
+        moved = {str(port): str(free) for (machine, port), free in self._ports.items() if machine == plan.machine_id}
+        return {name: moved.get(value, value) for name, value in plan.env.items()}
+
+    def dial(self, plan: MachinePlan, port: int) -> socket.socket:
+        """Return an unconnected IPv4 socket."""
+        del plan, port
+        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        connection.setblocking(False)
+        return connection
+
+    def endpoint(self, plan: MachinePlan, port: int) -> tuple[str, int]:
+        """Return where the Machine's internal port really is."""
+        return LOOPBACK, self._ports[plan.machine_id, port]
+
+    def listen_at_edge(self, address: str, port: int) -> socket.socket:
+        """Return a listening socket that stands for the Flycast `address` and `port`."""
+        listener = socket.create_server((LOOPBACK, 0))
+        self.edge_ports[address, port] = listener.getsockname()[1]
+        return listener
+
+    def listen_as_nameserver(self, address: str) -> tuple[socket.socket, socket.socket]:
+        """Return a UDP and a TCP socket on one loopback port."""
+        del address
+        tcp = socket.create_server((LOOPBACK, 0))
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(tcp.getsockname())
+        self.nameserver_ports.append(tcp.getsockname()[1])
+        return udp, tcp
+
+
+def _free_port() -> int:
+    with socket.create_server((LOOPBACK, 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _die_with_the_lab() -> None:
+    if sys.platform == "linux":
+        die_with_parent(signal.SIGKILL)
+
+
+async def walk_through(topology: Topology, options: LabOptions, log: EventLog) -> int:
+    """Show what loopback can show; return the exit status of the timed wakes."""
+    moved = Topology(tuple(replace(app, flycast_ip=MAPPED_LOOPBACK) for app in topology.apps), topology.shell)
+    ground = LoopbackGround(moved)
+    async with Lab(moved, ground, log, options) as lab:
+        try:
+            for warning in await lab.deploy():
+                print(f"flycast-lab: {warning}", file=sys.stderr)
+            return await _show(moved, ground)
+        finally:
+            await lab.stop_machines(GRACE_SECONDS)
+
+
+async def _show(topology: Topology, ground: LoopbackGround) -> int:
+    app = topology.apps[0]
+    http = next((port for (_, port) in ground.edge_ports if port == HTTP_PORT), None)
+    print(f"\nReduced walkthrough of app {app.name} on {LOOPBACK}. Not shown here:")
+    for missing in NOT_SHOWN:
+        print(f"  - {missing}")
+    dns = ("--dns", f"{LOOPBACK}:{ground.nameserver_ports[0]}")
+    if http is None:
+        print(f"app {app.name} has no http service on port {HTTP_PORT}, so there is no wake to time here")
+        return 0
+    wake = (
+        "wake",
+        app.name,
+        *dns,
+        "--port",
+        str(ground.edge_ports[MAPPED_LOOPBACK, http]),
+        "--count",
+        str(WAKES),
+    )
+    for command in (("names", f"{app.name}.flycast", *dns), wake):
+        print(f"\n$ flycast-probe {' '.join(command)}", flush=True)
+        probe = await asyncio.create_subprocess_exec(*PROBE, *command)
+        status = await probe.wait()
+        if status:
+            return status
+    return 0

@@ -1,0 +1,189 @@
+"""One Machine of the lab: its state, its start and its stop, and the log lines Fly writes about them.
+
+Where its process runs is a `Ground`: namespaces in the lab, plain processes in the loopback walkthrough.
+Source of the rules and texts: FLY_FACTS section 5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Protocol
+
+from lab.errors import LabError, MachineStartError
+from lab.states import Event, MachineState, advance
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from lab.log import EventLog
+    from lab.topology import AppPlan, MachinePlan
+
+_RUNNING = {MachineState.STARTING, MachineState.STARTED, MachineState.STOPPING}
+_SETTLED = {MachineState.CREATED, MachineState.STARTED, MachineState.STOPPED}
+
+
+class Process(Protocol):
+    """A running Machine's init."""
+
+    pid: int
+
+    def send(self, signal_number: int) -> None:
+        """Send it a signal; nothing happens when it has ended."""
+
+    async def ended(self) -> int:
+        """Wait for its end; return its exit status, 128 + signal when it was killed."""
+
+
+class Ground(Protocol):
+    """Where Machines run and where the proxy reaches them from."""
+
+    async def spawn(self, plan: MachinePlan, on_output: Callable[[str], None]) -> Process:
+        """Start the Machine's init and app; `on_output` gets each line the app prints."""
+
+    def dial(self, plan: MachinePlan, port: int) -> socket.socket:
+        """Return an unconnected, non-blocking IPv4 socket that can reach internal port `port`."""
+
+    def endpoint(self, plan: MachinePlan, port: int) -> tuple[str, int]:
+        """Return where to connect it to."""
+
+    def listen_at_edge(self, address: str, port: int) -> socket.socket:
+        """Return a listening socket on a Flycast address."""
+
+    def listen_as_nameserver(self, address: str) -> tuple[socket.socket, socket.socket]:
+        """Return the UDP and the listening TCP socket of the nameserver at `address`."""
+
+
+class Machine:
+    """A Machine that can be started and stopped, again and again."""
+
+    def __init__(
+        self,
+        plan: MachinePlan,
+        app: AppPlan,
+        ground: Ground,
+        log: EventLog,
+        *,
+        boot_ms: int = 0,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Make it in state `created`; `boot_ms` is an artificial time that a start takes."""
+        self.plan = plan
+        self.machine_id = plan.machine_id
+        self.region = plan.region
+        self.process_group = plan.process_group
+        self.address = plan.ipv4
+        self.starts = 0
+        self.last_status: int | None = None
+        self.last_line = ""
+        self._app = app
+        self._ground = ground
+        self._log = log
+        self._boot_seconds = boot_ms / 1000
+        self._on_change = on_change
+        self._state = MachineState.CREATED
+        self._changed = asyncio.Event()
+        self.process: Process | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._start: asyncio.Task[None]
+
+    def __repr__(self) -> str:
+        """Show who it is and its state."""
+        return f"<Machine {self.machine_id} {self.region} {self._state}>"
+
+    @property
+    def state(self) -> MachineState:
+        """The state as the Machines API names it."""
+        return self._state
+
+    def dial(self, port: int) -> socket.socket:
+        """Return an unconnected socket for one connection to internal port `port`."""
+        return self._ground.dial(self.plan, port)
+
+    def endpoint(self, port: int) -> tuple[str, int]:
+        """Return the address of `port` inside the Machine."""
+        return self._ground.endpoint(self.plan, port)
+
+    async def settled(self) -> None:
+        """Wait until it is neither starting nor stopping."""
+        await self._until(lambda: self._state in _SETTLED)
+
+    async def exited(self) -> None:
+        """Wait for the end of the run that is under way; return at once when there is none."""
+        run = self.starts
+        await self._until(lambda: self.starts != run or self._state not in _RUNNING)
+
+    async def start(self) -> None:
+        """Start it, or join a start under way; return once it is started, raise `MachineStartError`."""
+        await self._until(lambda: self._state is not MachineState.STOPPING)
+        if self._state is MachineState.STARTED:
+            return
+        if self._state is not MachineState.STARTING:
+            self._move(Event.START)
+            self.starts += 1
+            self._start = asyncio.create_task(self._bring_up())
+        await asyncio.shield(self._start)
+
+    def begin_stop(self) -> None:
+        """Send the app's kill signal; from this moment on no new work is routed here."""
+        if self._state is MachineState.STARTED and self.process is not None:
+            self._move(Event.STOP)
+            self._say("app", f"Sending signal {self._app.kill_signal} to main child process")
+            self.process.send(signal.Signals[self._app.kill_signal])
+
+    async def stop(self) -> None:
+        """Stop it: the kill signal, SIGKILL after the kill timeout; return when it has ended."""
+        await self._until(lambda: self._state is not MachineState.STARTING)
+        self.begin_stop()
+        timeout = self._app.kill_timeout_seconds
+        try:
+            async with asyncio.timeout(timeout):
+                await self.exited()
+        except TimeoutError:
+            self._say("runner", f"Machine did not stop within {timeout:g}s, sending signal SIGKILL", "warn")
+            if self.process is not None:
+                self.process.send(signal.SIGKILL)
+            await self.exited()
+
+    async def _bring_up(self) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        self._say("runner", "Starting machine")
+        if self._boot_seconds:
+            await asyncio.sleep(self._boot_seconds)  # the artificial boot that --boot-ms asks for
+        try:
+            process = await self._ground.spawn(self.plan, self._hear)
+        except (LabError, OSError) as error:
+            self._move(Event.EXIT)
+            self._say("runner", f"machine failed to start: {error}", "error")
+            raise MachineStartError(f"machine {self.machine_id} failed to start: {error}") from error
+        self.process = process
+        self._move(Event.RUNNING)
+        self._watch = asyncio.create_task(self._watch_process(process))
+        self._say("runner", f"machine started in {(clock() - began) * 1000:.0f}ms")
+
+    async def _watch_process(self, process: Process) -> None:
+        status = await process.ended()
+        self.process = None
+        self.last_status = status
+        level = "info" if status == 0 or self._state is MachineState.STOPPING else "error"
+        self._say("app", f"Main child exited with code: {status}", level)
+        self._move(Event.EXIT)
+
+    def _hear(self, line: str) -> None:
+        self.last_line = line or self.last_line
+        self._say("app", line)
+
+    def _move(self, event: Event) -> None:
+        self._state = advance(self._state, event)
+        self._on_change()
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            await self._changed.wait()
+
+    def _say(self, source: str, message: str, level: str = "info") -> None:
+        self._log(source, message, machine_id=self.machine_id, region=self.region, level=level)

@@ -1,0 +1,211 @@
+"""Which Machine a request gets, counted from the moment of the decision until the request is over.
+
+The decision itself is `lab.policy.choose`. A load is counted in the same step as the decision, with no await
+between, so autostop never sees a Machine as idle that has work reserved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lab.errors import MachineStartError
+from lab.policy import Candidate, Queue, Refuse, Route, Wake, choose
+from lab.proxy.errors import MachineNotStartedError, NoCandidateError, no_route
+from lab.states import MachineState
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
+
+    from lab.proxy.backend import Backend
+    from lab.proxy.errors import CandidateError
+    from lab.proxy.reach import Patience
+    from shell.flytoml import Service
+
+
+class ServiceRoute:
+    """One service of the app: the Machines that serve it, the load on each, and who waits for room."""
+
+    __slots__ = ("backends", "loads", "queue", "service")
+
+    def __init__(self, service: Service, backends: Sequence[Backend]) -> None:
+        self.service = service
+        self.backends = {
+            backend.machine_id: backend
+            for backend in backends
+            if not service.processes or backend.process_group in service.processes
+        }
+        self.loads: Counter[str] = Counter()
+        self.queue: deque[tuple[Search, asyncio.Future[Lease]]] = deque()
+
+
+@dataclass(slots=True)
+class Search:
+    """One request's way to a Machine: what it asked for and what failed so far."""
+
+    route: ServiceRoute
+    service_port: int
+    last_error: str = ""
+    failures: Counter[str] = field(default_factory=Counter)
+    barred: set[str] = field(default_factory=set)
+
+    def failed(self, machine_id: str, error: CandidateError) -> None:
+        """Note that this Machine failed, and leave it out once it has failed often enough."""
+        self.last_error = str(error)
+        self.failures[machine_id] += 1
+        if self.failures[machine_id] >= error.tries:
+            self.barred.add(machine_id)
+
+
+class Lease:
+    """One unit of load on one Machine; `cold` says that the Machine had to be woken for it."""
+
+    __slots__ = ("_balancer", "_released", "backend", "cold", "route")
+
+    def __init__(self, balancer: Balancer, route: ServiceRoute, backend: Backend, *, cold: bool) -> None:
+        self._balancer = balancer
+        self._released = False
+        self.route = route
+        self.backend = backend
+        self.cold = cold
+
+    def release(self) -> None:
+        """Give the load back; a second call does nothing."""
+        if not self._released:
+            self._released = True
+            self._balancer.give_back(self)
+
+
+class Balancer:
+    """Chooses among one app's Machines, wakes them, and counts load for each service."""
+
+    def __init__(
+        self,
+        region: str,
+        services: Sequence[Service],
+        backends: Sequence[Backend],
+        rng: random.Random,
+        patience: Patience,
+    ) -> None:
+        """Serve clients that reached the proxy in `region`."""
+        self._region = region
+        self._routes = {service: ServiceRoute(service, backends) for service in services}
+        self._rng = rng
+        self._patience = patience
+        self._starts: dict[str, asyncio.Task[None]] = {}
+
+    def load(self, machine_id: str, service: Service | None = None) -> int:
+        """Return the load on one Machine, reservations included: of one service, or of all together."""
+        counted = self._routes.values() if service is None else (self._routes[service],)
+        return sum(route.loads[machine_id] for route in counted)
+
+    def route(self, service: Service) -> ServiceRoute:
+        """Return what is known of one of the app's services."""
+        return self._routes[service]
+
+    async def lease(self, search: Search) -> Lease:
+        """Reserve a Machine, queueing while all are full; raise `NoCandidateError` when there is none."""
+        lease = self._decide(search)
+        if lease is not None:
+            return lease
+        queue = search.route.queue
+        place: tuple[Search, asyncio.Future[Lease]] = (search, asyncio.get_running_loop().create_future())
+        queue.append(place)
+        try:
+            async with asyncio.timeout(self._patience.queue_seconds):
+                return await place[1]
+        except TimeoutError:
+            _release_late(place[1])
+            hint = f"all at their hard limit for {self._patience.queue_seconds:g} s"
+            raise NoCandidateError(no_route(search.service_port, hint)) from None
+        except asyncio.CancelledError:
+            _release_late(place[1])
+            raise
+        finally:
+            if place in queue:
+                queue.remove(place)
+
+    async def wake(self, backend: Backend) -> None:
+        """Return once the Machine is started; everybody who asks joins one start."""
+        start = self._starts.get(backend.machine_id)
+        if start is None:
+            start = asyncio.get_running_loop().create_task(self._start(backend))
+            self._starts[backend.machine_id] = start
+            start.add_done_callback(lambda done: self._start_is_over(backend.machine_id, done))
+        await asyncio.shield(start)
+
+    async def close(self) -> None:
+        """End the starts that are under way."""
+        starts = list(self._starts.values())
+        for start in starts:
+            start.cancel()
+        await asyncio.gather(*starts, return_exceptions=True)
+
+    def give_back(self, lease: Lease) -> None:
+        """Take the load of `lease` off and let the next in the queue go."""
+        lease.route.loads[lease.backend.machine_id] -= 1
+        queue = lease.route.queue
+        while queue:
+            search, place = queue[0]
+            if not place.done():
+                try:
+                    granted = self._decide(search)
+                except NoCandidateError as error:
+                    place.set_exception(error)
+                else:
+                    if granted is None:
+                        return
+                    place.set_result(granted)
+            queue.popleft()
+
+    def _decide(self, search: Search) -> Lease | None:
+        """Reserve and return a lease; None means queue."""
+        route, service = search.route, search.route.service
+        decision = choose(
+            [
+                Candidate(machine_id, backend.region, backend.state, route.loads[machine_id])
+                for machine_id, backend in route.backends.items()
+                if machine_id not in search.barred
+            ],
+            soft_limit=service.concurrency.soft_limit,
+            hard_limit=service.concurrency.hard_limit,
+            auto_start=service.auto_start,
+            region=self._region,
+            rng=self._rng,
+        )
+        match decision:
+            case Route(machine_id) | Wake(machine_id):
+                route.loads[machine_id] += 1
+                return Lease(self, route, route.backends[machine_id], cold=isinstance(decision, Wake))
+            case Queue():
+                return None
+            case Refuse():
+                hint = "no Machine is started, and autostart is off or there is none to start"
+                raise NoCandidateError(search.last_error or no_route(search.service_port, hint))
+
+    async def _start(self, backend: Backend) -> None:
+        try:
+            async with asyncio.timeout(self._patience.start_seconds):
+                if backend.state is MachineState.STOPPING:
+                    await backend.settled()
+                if backend.state is not MachineState.STARTED:
+                    await backend.start()
+        except MachineStartError as error:
+            raise MachineNotStartedError(str(error)) from error
+        except TimeoutError:
+            reason = f"not started after {self._patience.start_seconds:g} s"
+            raise MachineNotStartedError(reason) from None
+
+    def _start_is_over(self, machine_id: str, start: asyncio.Task[None]) -> None:
+        del self._starts[machine_id]
+        if not start.cancelled():
+            start.exception()  # whoever waited has it; with nobody left it is no news
+
+
+def _release_late(place: asyncio.Future[Lease]) -> None:
+    """Give back what was granted in the moment its waiter left."""
+    if place.done() and not place.cancelled() and place.exception() is None:
+        place.result().release()

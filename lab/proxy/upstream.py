@@ -1,0 +1,155 @@
+"""Connections to Machines: found through the balancer, woken, waited for, and kept for a while when idle."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from lab.proxy.balance import Search
+from lab.proxy.errors import CandidateError
+from lab.proxy.link import Link
+
+if TYPE_CHECKING:
+    from lab.log import EventLog
+    from lab.proxy.balance import Balancer, Lease
+    from lab.proxy.reach import Reach
+    from shell.flytoml import Service
+
+POOL_SECONDS: Final = 4.0
+"""How long an idle connection is kept (FLY_FACTS section 5)."""
+
+POOL_CONNECTIONS: Final = 64
+"""How many idle connections are kept for one Machine and port."""
+
+
+class Upstream:
+    """One connection to a Machine with the load it stands for."""
+
+    __slots__ = ("lease", "link", "reused")
+
+    def __init__(self, lease: Lease, link: Link, *, reused: bool) -> None:
+        self.lease = lease
+        self.link = link
+        self.reused = reused
+
+    def end(self) -> None:
+        """Close the connection and give the load back."""
+        self.link.close()
+        self.lease.release()
+
+
+class Pool:
+    """Idle connections to Machines; one that stirs or grows old is closed."""
+
+    def __init__(self, keep_seconds: float = POOL_SECONDS) -> None:
+        """Keep each idle connection for `keep_seconds`."""
+        self._keep_seconds = keep_seconds
+        self._idle: dict[tuple[str, int], dict[Link, float]] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+
+    def put(self, machine_id: str, port: int, link: Link) -> None:
+        """Keep an idle connection, or close it when there are enough."""
+        idle = self._idle.setdefault((machine_id, port), {})
+        if not link.open or len(idle) >= POOL_CONNECTIONS:
+            link.close()
+            return
+        loop = asyncio.get_running_loop()
+        idle[link] = loop.time() + self._keep_seconds
+        link.on_change = partial(_drop, idle, link)
+        if self._sweep is None:
+            self._sweep = loop.call_at(idle[link], self._drop_old)
+
+    def take(self, machine_id: str, port: int) -> Link | None:
+        """Return the connection that was used last, if any is idle."""
+        idle = self._idle.get((machine_id, port))
+        if not idle:
+            return None
+        link, _ = idle.popitem()
+        link.on_change = None
+        return link
+
+    def release(self, machine_id: str) -> None:
+        """Close what is idle to one Machine."""
+        for (kept_id, _), idle in self._idle.items():
+            if kept_id == machine_id:
+                for link in list(idle):
+                    _drop(idle, link)
+
+    def close(self) -> None:
+        """Close everything."""
+        for machine_id in {machine_id for machine_id, _ in self._idle}:
+            self.release(machine_id)
+        if self._sweep is not None:
+            self._sweep.cancel()
+
+    def _drop_old(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for idle in self._idle.values():
+            for link in [link for link, until in idle.items() if until <= now]:
+                _drop(idle, link)
+        left = [until for idle in self._idle.values() for until in idle.values()]
+        self._sweep = loop.call_at(min(left), self._drop_old) if left else None
+
+
+def _drop(idle: dict[Link, float], link: Link) -> None:
+    idle.pop(link, None)
+    link.on_change = None
+    link.close()
+
+
+class Upstreams:
+    """Opens or reuses connections for requests."""
+
+    def __init__(self, balancer: Balancer, reach: Reach, pool: Pool, log: EventLog) -> None:
+        """Combine where to go, how to get there, and what is open already."""
+        self._balancer = balancer
+        self._reach = reach
+        self._log = log
+        self.pool = pool
+
+    def search(self, service: Service, service_port: int) -> Search:
+        """Return the beginning of one request's way to a Machine."""
+        return Search(self._balancer.route(service), service_port)
+
+    async def obtain(self, search: Search, *, pooled: bool) -> Upstream:
+        """Return a connection to a Machine, waking one if need be; raise `NoCandidateError`.
+
+        `pooled` allows an idle connection, which its peer may close at this very moment.
+        """
+        while True:
+            lease = await self._balancer.lease(search)
+            upstream = await self._try(lease, search, pooled=pooled)
+            if upstream is not None:
+                return upstream
+
+    async def again(self, upstream: Upstream, search: Search) -> Upstream | None:
+        """Return a fresh connection under the same lease, or None when this Machine failed."""
+        upstream.link.close()
+        return await self._try(upstream.lease, search, pooled=False)
+
+    async def _try(self, lease: Lease, search: Search, *, pooled: bool) -> Upstream | None:
+        backend, port = lease.backend, lease.route.service.internal_port
+        try:
+            if lease.cold:
+                await self._balancer.wake(backend)
+            link = self.pool.take(backend.machine_id, port) if pooled else None
+            if link is not None:
+                return Upstream(lease, link, reused=True)
+            sock = await self._reach.connect(backend, port, cold=lease.cold)
+            _, fresh = await asyncio.get_running_loop().create_connection(Link, sock=sock)
+            return Upstream(lease, fresh, reused=False)
+        except CandidateError as error:
+            self.fail(lease, search, error)
+            return None
+        except BaseException:
+            lease.release()
+            raise
+
+    def fail(self, lease: Lease, search: Search, error: CandidateError) -> None:
+        """Give the lease back and remember why this Machine was no good."""
+        backend = lease.backend
+        self._log("proxy", str(error), machine_id=backend.machine_id, region=backend.region, level="error")
+        search.failed(backend.machine_id, error)
+        lease.release()

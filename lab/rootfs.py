@@ -1,0 +1,67 @@
+"""What a Machine finds in its file system: names, resolver, host name, its own /proc, /sys and /run.
+
+The rest is the host's root file system.  A bind mount covers each file where it really is, because
+/etc/resolv.conf is often a symbolic link; a link into /run is written into the Machine's fresh /run.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab import namespaces as ns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lab.topology import MachinePlan
+
+_NSSWITCH = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n"
+
+
+def etc_files(plan: MachinePlan, nameserver: str) -> dict[str, str]:
+    """Return the files of /etc that Fly's init writes, and an nsswitch.conf that asks them."""
+    hosts = (
+        ("127.0.0.1", "localhost"),
+        ("::1", "localhost ip6-localhost ip6-loopback"),
+        (plan.private_ip, "fly-local-6pn"),
+        (plan.ipv4, plan.machine_id),
+        (plan.ipv4, "fly-global-services"),
+    )
+    return {
+        "hosts": "".join(f"{address}\t{names}\n" for address, names in hosts),
+        "resolv.conf": f"nameserver {nameserver}\n",
+        "hostname": f"{plan.machine_id}\n",
+        "nsswitch.conf": _NSSWITCH,
+    }
+
+
+def prepare(machine_id: str, files: Mapping[str, str]) -> None:
+    """Turn the current, fresh mount and UTS namespaces into the Machine's."""
+    ns.mount("none", "/", None, ns.MS_REC | ns.MS_PRIVATE)
+    socket.sethostname(machine_id)
+    targets = {name: Path("/etc", name).resolve() for name in files}
+    staging = Path("/run/etc")
+    staging.mkdir(exist_ok=True)
+    for name, target in targets.items():
+        if target.exists() and not target.is_relative_to("/run"):
+            source = staging / f"{machine_id}.{name}"
+            source.write_text(files[name])
+            ns.mount(str(source), str(target), None, ns.MS_BIND)
+    ns.mount("proc", "/proc", "proc", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
+    ns.mount("sysfs", "/sys", "sysfs", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC | ns.MS_RDONLY)
+    ns.mount("tmpfs", "/run", "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, "mode=755,size=16m")
+    for name, target in targets.items():
+        if target.is_relative_to("/run"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(files[name])
+
+
+def change_directory(directory: str) -> None:
+    """Enter `directory`, or / where the Machine does not have it."""
+    try:
+        os.chdir(directory)
+    except OSError:
+        os.chdir("/")

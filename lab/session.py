@@ -1,0 +1,228 @@
+"""`run`, `up` and `demo`: enter the sandbox, lay the network, do the work, and be gone.
+
+The order matters.  The launcher is forked first, while this process is small and has one thread; the network
+is laid before the event loop starts; whatever ends the work ends pid 1, and with it everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from lab.control import open_door
+from lab.errors import CommandError, LabError
+from lab.log import LineLog
+from lab.sandbox import run_in_sandbox
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from lab.cli import LabOptions
+    from lab.ground import NamespaceGround
+    from lab.launcher import Launcher
+    from lab.machine import Process
+    from lab.supervisor import Lab
+    from lab.topology import MachinePlan, Topology
+    from lab.wire import Wiring
+
+    Work = Callable[["Session"], Awaitable[int]]
+
+_COLOURS = {"info": "2", "warn": "33", "error": "31"}
+
+
+def run(topology: Topology, options: LabOptions, program: Sequence[str]) -> int:
+    """Run `program` on a shell Machine of a fresh lab; return its exit status."""
+
+    async def work(session: Session) -> int:
+        return await session.run_in_foreground(program)
+
+    return _within(topology, options, work, LineLog(*_writers(options.log_file, sys.stderr, {"error"})))
+
+
+def up(topology: Topology, options: LabOptions) -> int:
+    """Keep a lab up until it is interrupted or taken down; print its log."""
+
+    async def work(session: Session) -> int:
+        apps = ", ".join(f"{app.name} at {app.flycast_ip}" for app in topology.apps)
+        print(f"The lab is up: {apps}. In another terminal: flycast-lab exec -- bash. Ctrl-C ends it.", flush=True)
+        await session.taken_down.wait()
+        return 0
+
+    return _within(topology, options, work, LineLog(*_writers(options.log_file, sys.stdout, set(_COLOURS))))
+
+
+def demo(topology: Topology, options: LabOptions) -> int:
+    """Show the whole idea, in namespaces where the host allows them, else reduced on loopback."""
+    from lab.host import hints, survey  # noqa: PLC0415
+
+    found = survey()
+    log = LineLog(*_writers(options.log_file, sys.stderr, {"error"}))
+    if found.works:
+        from lab.demo import walk_through  # noqa: PLC0415
+
+        return _within(topology, options, walk_through, log)
+    from lab import loopback  # noqa: PLC0415
+    from lab.doctor import describe  # noqa: PLC0415
+
+    print("\n".join(describe(found, hints())), flush=True)
+    return asyncio.run(loopback.walk_through(topology, options, log))
+
+
+class Session:
+    """A lab that is up, its shell Machine, and what may be asked of them from a terminal."""
+
+    def __init__(self, lab: Lab, ground: NamespaceGround, shell: Process) -> None:
+        """Keep the parts; `shell` is the init of the shell Machine."""
+        self.lab = lab
+        self.taken_down = asyncio.Event()
+        self.foreground: Process | None = None
+        self._ground = ground
+        self._shell = shell
+
+    def status(self) -> dict[str, Any]:
+        """Return apps and Machines as JSON values."""
+        return self.lab.status()
+
+    def take_down(self) -> None:
+        """End the lab."""
+        self.taken_down.set()
+
+    async def run_in_foreground(self, program: Sequence[str], machine_id: str = "shell") -> int:
+        """Run a program of this terminal on the shell Machine; return its exit status."""
+        here, env = os.getcwd(), dict(os.environ)  # noqa: PTH109 - a plain string for chdir
+        self.foreground = await self.execute(machine_id, program, env, here, (0, 1, 2))
+        try:
+            return await self.foreground.ended()
+        finally:
+            self.foreground.send(signal.SIGTERM)
+            self.foreground = None
+
+    async def execute(
+        self,
+        machine_id: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        directory: str,
+        streams: Sequence[int],
+    ) -> Process:
+        """Run a program on the shell Machine or on one that is started."""
+        plan, process = self._find(machine_id)
+        return await self._ground.execute(
+            process,
+            argv,
+            {**env, **plan.env},
+            directory=directory,
+            streams=streams,
+            on_internet=machine_id == "internet",
+        )
+
+    def _find(self, machine_id: str) -> tuple[MachinePlan, Process]:
+        topology = self.lab.topology
+        if machine_id in {"shell", topology.shell.machine_id} or (machine_id == "internet" and topology.public):
+            return topology.shell, self._shell
+        machine = self.lab.machines.get(machine_id)
+        if machine is None:
+            known = ", ".join(["shell", *(["internet"] if topology.public else []), *self.lab.machines])
+            raise LabError(f"no Machine {machine_id!r}; there are: {known}")
+        if machine.process is None:
+            raise LabError(f"Machine {machine_id} is {machine.state}; only a started one can run programs")
+        return machine.plan, machine.process
+
+
+def _within(topology: Topology, options: LabOptions, work: Work, log: LineLog) -> int:
+    door = open_door()
+
+    def inside() -> int:
+        from lab.launcher import Launcher  # noqa: PLC0415
+
+        launcher = Launcher()
+        from lab.wire import Wiring  # noqa: PLC0415 - heavy, and the launcher stays small without it
+
+        try:
+            wiring = Wiring.lay(topology)
+            _raise_descriptor_limit()
+            return asyncio.run(_live(topology, options, launcher, wiring, log, door, work))
+        except CommandError as error:
+            print(f"flycast-lab: {error}", file=sys.stderr)
+            return error.status
+        except LabError as error:
+            print(f"flycast-lab: {error}", file=sys.stderr)
+            return 1
+
+    return run_in_sandbox(inside)
+
+
+async def _live(
+    topology: Topology, options: LabOptions, launcher: Launcher, wiring: Wiring, log: LineLog,
+    door: socket.socket, work: Work,
+) -> int:  # fmt: skip
+    from lab.children import Children  # noqa: PLC0415
+    from lab.control import serve  # noqa: PLC0415
+    from lab.ground import NamespaceGround  # noqa: PLC0415
+    from lab.supervisor import GRACE_SECONDS, Lab  # noqa: PLC0415
+
+    ground = NamespaceGround(launcher, wiring, Children())
+    async with Lab(topology, ground, log, options) as lab:
+        shell = await ground.spawn(topology.shell, lambda _line: None)
+        session = Session(lab, ground, shell)
+        callers = asyncio.create_task(serve(door, session))
+        try:
+            return await _until_done_or_told(session, work)
+        finally:
+            callers.cancel()
+            await lab.stop_machines(GRACE_SECONDS)
+
+
+async def _until_done_or_told(session: Session, work: Work) -> int:
+    """Deploy and work; a signal ends either, and its number decides the exit status."""
+    loop = asyncio.get_running_loop()
+    told: list[signal.Signals] = []
+    working = asyncio.ensure_future(_deploy_and(work, session))
+
+    def tell(number: signal.Signals) -> None:
+        if number is not signal.SIGINT or session.foreground is None:  # Ctrl-C reached the program itself
+            told.append(number)
+            working.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, tell, number)
+    try:
+        return await working
+    except asyncio.CancelledError:
+        if not told:
+            raise
+        return 128 + told[0]
+
+
+async def _deploy_and(work: Work, session: Session) -> int:
+    for warning in await session.lab.deploy():
+        print(f"flycast-lab: {warning}", file=sys.stderr, flush=True)
+    return await work(session)
+
+
+def _raise_descriptor_limit() -> None:
+    """Use all descriptors the host grants: every Machine and connection takes some."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _writers(log_file: Path | None, out: Any, levels: set[str]) -> list[Callable[[str, str], None]]:
+    """Return what takes log lines: the terminal for `levels`, the file for all."""
+    colour = out.isatty() and "NO_COLOR" not in os.environ
+
+    def to_terminal(level: str, line: str) -> None:
+        if level in levels:
+            with suppress(BrokenPipeError):
+                print(f"\x1b[{_COLOURS[level]}m{line}\x1b[0m" if colour else line, file=out, flush=True)
+
+    if log_file is None:
+        return [to_terminal]
+    file = log_file.open("a", encoding="utf-8", buffering=1)
+    return [to_terminal, lambda _level, line: print(line, file=file)]

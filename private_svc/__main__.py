@@ -1,0 +1,58 @@
+"""Bind, then import, then serve: the kernel queues callers while Python starts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from _signal import (  # type: ignore[import-not-found]  # `signal` would import enum before the bind
+    SIG_BLOCK,
+    SIGINT,
+    SIGTERM,
+    pthread_sigmask,
+)
+
+from private_svc import __version__, boot, config, listeners
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the service until a signal ends it; return its exit status."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments:
+        return _answer(arguments[0])
+    try:
+        settings = config.read(os.environ)
+    except config.ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    # A signal from here on waits until somebody drains: callers may already be in the queue.
+    pthread_sigmask(SIG_BLOCK, (SIGINT, SIGTERM))
+    started = boot.Boot(boot.origin())
+    try:
+        admin = listeners.bind("admin", "PORT", settings.port)
+        hello = listeners.bind("hello", "HELLO_PORT", settings.hello_port)
+        listeners.listen(admin, hello)
+    except listeners.BindError as error:
+        print(error, file=sys.stderr)
+        return 1
+    started.stamp("bound")
+    from private_svc import lifecycle  # noqa: PLC0415 - asyncio and logging, only now that callers are held
+
+    return lifecycle.run(settings, os.environ, started, admin, hello)
+
+
+def _answer(option: str) -> int:
+    if option in {"-h", "--help"}:
+        print(config.usage())
+        return 0
+    if option == "--version":
+        print(f"private-svc {__version__}")
+        return 0
+    print(
+        f"private-svc: unknown option {option!r}; settings are environment variables, see --help",
+        file=sys.stderr,
+    )
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

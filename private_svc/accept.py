@@ -1,0 +1,117 @@
+"""The accept loop of both listeners: it never drops a caller whom the kernel has already greeted."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from typing import TYPE_CHECKING
+
+from private_svc import logs
+
+if TYPE_CHECKING:
+    import asyncio
+    import socket
+    from collections.abc import Callable
+
+PER_WAKE_UP = 64  # then others get their turn
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+NO_ROOM_PAUSE_SECONDS = 0.1
+GONE_AGAIN = (  # accept(2): errors of the new connection, not of the listening socket
+    errno.ECONNABORTED,
+    errno.EPROTO,
+    errno.EPERM,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENOPROTOOPT,
+    errno.EOPNOTSUPP,
+    errno.ETIMEDOUT,
+)
+AT_THE_END = 65536  # more than any queue holds
+
+
+class Acceptor:
+    """Hand every connection of one listening socket to `take`, at most `limit` open at a time.
+
+    Who takes a connection says `released()` once it is closed. At the limit, or out of file descriptors, callers wait
+    in the kernel's queue and none is turned away.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listening: socket.socket,
+        take: Callable[[socket.socket, str], None],
+        *,
+        limit: int,
+    ) -> None:
+        self._loop = loop
+        self._listening = listening
+        self._take = take
+        self._limit = limit
+        self._open = 0
+        self._reading = False
+        self._said_no_room = False
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._reading = True
+        self._loop.add_reader(self._listening, self._ready)
+
+    def released(self) -> None:
+        """Note that a taken connection is closed."""
+        self._open -= 1
+        self._resume()
+
+    def finish(self) -> None:
+        """Take everybody still in the kernel's queue, whatever the limit, then close the listening socket."""
+        if self._listening.fileno() < 0:
+            return
+        self._pause()
+        for _ in range(AT_THE_END):
+            if not self._accept_one():
+                break
+        self._listening.close()
+
+    def _ready(self) -> None:
+        for _ in range(PER_WAKE_UP):
+            if self._open >= self._limit:
+                self._pause()
+                return
+            if not self._accept_one():
+                return
+
+    def _accept_one(self) -> bool:
+        """Take the next caller; False when there is none, or no room for one."""
+        try:
+            connection, address = self._listening.accept()
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                self._wait_for_room(error)
+                return False
+            if error.errno in GONE_AGAIN:
+                return True
+            raise
+        self._open += 1
+        self._take(connection, address[0])
+        return True
+
+    def _wait_for_room(self, error: OSError) -> None:
+        if not self._said_no_room:
+            self._said_no_room = True
+            logs.event("cannot accept", level=logging.WARNING, reason=error.strerror, retry="callers wait meanwhile")
+        if self._reading:
+            self._pause()
+            self._loop.call_later(NO_ROOM_PAUSE_SECONDS, self._resume)
+
+    def _pause(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._listening)
+
+    def _resume(self) -> None:
+        if not self._reading and self._listening.fileno() >= 0 and self._open < self._limit:
+            self.start()

@@ -1,0 +1,175 @@
+"""The panel: one `Status` of this Machine, and its three forms."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cache
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from private_svc.ingress import Caller
+    from private_svc.machine import Machine
+
+SCHEMA_VERSION = 1
+STATIC = Path(__file__).with_name("static")
+UNSET = "not on Fly"
+HOW = {
+    "flycast": "over Flycast, through Fly Proxy",
+    "public": "through a public address",
+    "platform": "from Fly's host side",
+    "six_pn": "over 6PN, directly",
+    "loopback": "from this Machine itself",
+    "unknown": "from outside Fly's networks",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One bound socket."""
+
+    name: str
+    address: str
+    reach: str
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What is open now and holds the Machine awake."""
+
+    admin_connections: int
+    hello_connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What this Machine says of itself to one caller; times in milliseconds since exec."""
+
+    version: str
+    machine: Machine
+    you: Caller
+    listeners: tuple[Bound, ...]
+    uptime_ms: float
+    boot_ms: Mapping[str, float]
+    requests: Mapping[str, int]
+    hellos: Mapping[str, int]
+    refused: int
+    open: Open
+    draining: bool
+
+
+Section = tuple[str, list[tuple[str, str]]]
+
+
+def as_json(status: Status) -> dict[str, object]:
+    """Return the status as JSON has it."""
+    return {"schema_version": SCHEMA_VERSION, **asdict(status)}
+
+
+def as_text(status: Status) -> str:
+    """Return the status for a terminal."""
+    lines = [headline(status)]
+    for title, rows in sections(status):
+        lines += ["", title, *(f"  {name:<16} {value}" for name, value in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def as_html(status: Status) -> str:
+    """Return the status as a page that needs no script."""
+    cards = "".join(_card(title, rows) for title, rows in sections(status))
+    page = Template(static_file("page.html"))
+    return page.substitute(
+        title=escape(status.machine.app_name or "private-svc"),
+        how=escape(f"You came {HOW[status.you.ingress]}"),
+        ingress=escape(status.you.ingress),
+        client=escape(status.you.client),
+        headline=escape(headline(status)),
+        exposed=_banner(status),
+        cards=cards,
+        version=escape(status.version),
+    )
+
+
+@cache
+def static_file(name: str) -> str:
+    """Return a file that belongs to the page, read once."""
+    return (STATIC / name).read_text(encoding="utf-8")
+
+
+def headline(status: Status) -> str:
+    """Return the status in one line."""
+    state = "draining" if status.draining else "awake"
+    return f"Machine {status.machine.machine_id} is {state}, up {duration(status.uptime_ms / 1000)}"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as people say it: `4.2 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`."""
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.1f} s"
+    minutes, rest_s = divmod(int(seconds), 60)
+    hours, rest_min = divmod(minutes, 60)
+    days, rest_h = divmod(hours, 24)
+    if days:
+        return f"{days} d {rest_h} h"
+    return f"{hours} h {rest_min} min" if hours else f"{minutes} min {rest_s} s"
+
+
+def sections(status: Status) -> Iterable[Section]:
+    """Return the status as titled rows, in the order people look for them."""
+    machine = status.machine
+    yield (
+        "You",
+        [("came in", f"{status.you.ingress}: {HOW[status.you.ingress]}"), ("client", status.you.client)],
+    )
+    yield (
+        "Machine",
+        [
+            ("app", machine.app_name or UNSET),
+            ("machine", machine.machine_id),
+            ("region", machine.region or UNSET),
+            ("process group", machine.process_group or UNSET),
+            ("image", machine.image_ref or UNSET),
+            ("machine version", machine.machine_version or UNSET),
+            ("6PN address", machine.private_ip or UNSET),
+            ("public IPv6", machine.public_ip or "none"),
+        ],
+    )
+    yield "Bound", [(bound.name, f"{bound.address}, reached by {bound.reach}") for bound in status.listeners]
+    yield "Boot", [(phase.replace("_", " "), f"{ms:.1f} ms") for phase, ms in status.boot_ms.items()]
+    yield (
+        "Served",
+        [
+            ("requests", _counts(status.requests)),
+            ("hellos", _counts(status.hellos)),
+            ("refused", f"{status.refused} public"),
+        ],
+    )
+    yield (
+        "Open now",
+        [("admin", str(status.open.admin_connections)), ("hello", str(status.open.hello_connections))],
+    )
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
+
+
+def _card(title: str, rows: list[tuple[str, str]]) -> str:
+    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
+    return f"<section><h2>{escape(title)}</h2><dl>{items}</dl></section>"
+
+
+def _banner(status: Status) -> str:
+    public = status.requests.get("public", 0)
+    if not public:
+        return ""
+    app_name = escape(status.machine.app_name or "APP")
+    return (
+        f'<p class="exposed" role="alert"><strong>Exposed.</strong> {public} requests came through a public address, '
+        f"{status.refused} were refused. List its addresses with <code>fly ips list -a {app_name}</code>, then "
+        f"<code>fly ips release ADDRESS -a {app_name}</code>.</p>"
+    )

@@ -1,0 +1,33 @@
+"""`python -m shell`, and the console script `flycast-probe`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+
+def entry() -> NoReturn:
+    """Run the command line and leave with its exit status."""
+    try:
+        _make_streams_safe()
+        from shell.cli import main  # noqa: PLC0415 - Ctrl-C during the imports is obeyed as quietly as later
+
+        status = main(sys.argv[1:])
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
+
+
+def _make_streams_safe() -> None:
+    """Give closed standard streams a place to write to, and the others no character they cannot."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - lives as long as the process
+        else:
+            stream.reconfigure(errors="backslashreplace")
+
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,115 @@
+"""One TOML table as Go's encoding/json would see it: keys match whatever their case, types are strict.
+
+Rules (FLYTOML_RULES §2.1, §2.4)
+- Of two keys that differ only in case, the one that sorts last wins; unknown keys are never looked at.
+- An integer may be written `8080.0`, never `8080.5`, `"8080"` or `true`.
+- `lenient_integer` also takes text and truncates: flyctl casts the ports of `[[services]]`, and only those.
+- Where an array of tables is expected, flyctl takes a single table and drops empty ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shell.errors import ProbeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ShapeError(ProbeError):
+    """A value has the wrong type; the text begins with its key path."""
+
+
+def wrong(where: str, expected: str, got: object) -> ShapeError:
+    """Word the error for the value `got` at key path `where`."""
+    return ShapeError(f"{where}: expected {expected}, got {describe(got)}")
+
+
+def describe(value: object) -> str:
+    """Return a value as a person knows it from the file: its TOML type, and itself when it is short."""
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        tables = bool(value) and all(isinstance(item, dict) for item in value)
+        return "an array of tables" if tables else "an array"
+    if isinstance(value, bool):
+        return f"the boolean {str(value).lower()}"
+    if isinstance(value, str):
+        return f"the string {value[:60]!r}"
+    return f"{value!s:.60}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table and the key path that leads to it ("" for the file itself)."""
+
+    where: str
+    values: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, where: str, raw: Mapping[str, Any]) -> Table:
+        """Fold the keys of `raw`."""
+        return cls(where, {key.lower(): raw[key] for key in sorted(raw)})
+
+    def path(self, key: str) -> str:
+        """Return the full key path of `key`, for messages."""
+        return f"{self.where}.{key}" if self.where else key
+
+    def text(self, key: str, default: str = "") -> str:
+        """Return a string."""
+        value = self.values.get(key, default)
+        if not isinstance(value, str):
+            raise wrong(self.path(key), "a string", value)
+        return value
+
+    def boolean(self, key: str, *, default: bool) -> bool:
+        """Return a boolean."""
+        value = self.values.get(key, default)
+        if not isinstance(value, bool):
+            raise wrong(self.path(key), "true or false", value)
+        return value
+
+    def integer(self, key: str, default: int = 0) -> int:
+        """Return an integer."""
+        value = self.values.get(key, default)
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise wrong(self.path(key), "an integer", value)
+        return value
+
+    def lenient_integer(self, key: str, default: int = 0) -> int:
+        """Return an integer, also from text such as "8080" or a number with a fraction."""
+        value = self.values.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise wrong(self.path(key), "an integer", value)
+        try:
+            return int(value)
+        except (ValueError, OverflowError):
+            raise wrong(self.path(key), "an integer", value) from None
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return an array of strings."""
+        value = self.values.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise wrong(self.path(key), "an array of strings", value)
+        return tuple(value)
+
+    def table(self, key: str) -> Table | None:
+        """Return a table, or None when there is none."""
+        value = self.values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise wrong(self.path(key), "a table", value)
+        return Table.of(self.path(key), value)
+
+    def tables(self, key: str) -> tuple[Table, ...]:
+        """Return an array of tables without its empty ones; one table stands for an array of one."""
+        value = self.values.get(key, [])
+        items = [value] if isinstance(value, dict) else value
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise wrong(self.path(key), "an array of tables", value)
+        return tuple(Table.of(f"{self.path(key)}[{n}]", item) for n, item in enumerate(items) if item)

@@ -1,0 +1,145 @@
+"""Cycles of one cold request and some warm ones, each cycle begun only when every Machine sleeps.
+
+Rules
+- A cold request is made right after DNS showed no started Machine; whether it was cold is judged by `proof`.
+- Every request has a connection of its own; warm ones follow the cold one at once.
+- 5xx and a redirect to https are not times of a working app: they end the run. Any other answer counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from shell.asleep import look_at, wait_until_asleep
+from shell.errors import NotWellError
+from shell.phases import Edge, Target, Timed, time_request
+from shell.proof import Judgement, Proof, ServerTiming, judge_cold, judge_warm, read_server_timing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shell.http_reply import Reply
+    from shell.progress import Progress
+
+_SERVER_ERROR, _UNAVAILABLE = 500, 503
+_REDIRECTS = {301, 302, 307, 308}
+
+
+class Kind(StrEnum):
+    """What a request was meant to be."""
+
+    COLD = "cold"
+    WARM = "warm"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do: `cycles` times, wait for sleep, one cold request, `warm_count` warm ones."""
+
+    target: Target
+    cycles: int = 1
+    warm_count: int = 5
+    wait_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One request, and how sure it is that it was of its kind."""
+
+    kind: Kind
+    timed: Timed
+    server_timing: ServerTiming
+    judgement: Judgement
+
+    @property
+    def machine_id(self) -> str:
+        """Return the Machine that says it answered, or ""."""
+        return self.timed.reply.header("x-machine-id") if self.timed.reply else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """One sleep and what followed it."""
+
+    waited_seconds: float
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything that was measured, and the reason why it ended early, or ""."""
+
+    plan: Plan
+    cycles: tuple[Cycle, ...]
+    error: str = ""
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """Return all requests in order."""
+        return tuple(sample for cycle in self.cycles for sample in cycle.samples)
+
+    @property
+    def unproven(self) -> tuple[Sample, ...]:
+        """Return the cold requests that the app's own words refute."""
+        return tuple(
+            sample for sample in self.samples if sample.kind is Kind.COLD and sample.judgement.proof is Proof.NOT_PROVEN
+        )
+
+    @property
+    def well(self) -> bool:
+        """Tell whether all was measured and no cold request was refuted."""
+        return not self.error and not self.unproven
+
+
+def run(plan: Plan, edge: Edge, pause: Callable[[float], None], progress: Progress) -> Outcome:
+    """Carry out the plan; what was measured before a failure is kept."""
+    cycles: list[Cycle] = []
+    try:
+        for _ in range(plan.cycles):
+            waited_seconds = wait_until_asleep(
+                lambda: look_at(plan.target.app_name, edge.ask),
+                wait_seconds=plan.wait_seconds,
+                clock=edge.clock,
+                pause=pause,
+                progress=progress,
+            )
+            samples: list[Sample] = []
+            try:
+                _measure(plan, edge, samples)
+            finally:
+                cycles.append(Cycle(waited_seconds, tuple(samples)))
+    except NotWellError as error:
+        return Outcome(plan, tuple(cycles), str(error))
+    return Outcome(plan, tuple(cycles))
+
+
+def trouble_in(reply: Reply) -> str:
+    """Say why a response is not that of a working app; "" when it is."""
+    location = reply.header("location")
+    if reply.status in _REDIRECTS and location.lower().startswith("https:"):
+        return (
+            f"{reply.status} redirect to {location}: force_https is on and a Flycast address has no "
+            "certificate; remove force_https from fly.toml and deploy again"
+        )
+    if reply.status == _UNAVAILABLE:
+        return "503 unavailable: no Machine could be started or reached in time; `fly logs` says why"
+    if reply.status >= _SERVER_ERROR:
+        return f"{reply.status}: the app or the proxy failed"
+    return ""
+
+
+def _measure(plan: Plan, edge: Edge, samples: list[Sample]) -> None:
+    samples.append(_sample(Kind.COLD, plan.target, edge))
+    samples.extend(_sample(Kind.WARM, plan.target, edge) for _ in range(plan.warm_count))
+
+
+def _sample(kind: Kind, target: Target, edge: Edge) -> Sample:
+    timed = time_request(target, edge)
+    trouble = trouble_in(timed.reply) if timed.reply else ""
+    if trouble:
+        raise NotWellError(f"{target} [{timed.address}]: {trouble} (after {timed.total_ms:.0f} ms)")
+    timing = read_server_timing(timed.reply.header("server-timing") if timed.reply else "")
+    judge = judge_cold if kind is Kind.COLD else judge_warm
+    return Sample(kind, timed, timing, judge(timing, timed))

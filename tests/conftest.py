@@ -1,0 +1,49 @@
+"""Tiers: a marker names what a test needs of the machine, and what is missing skips or, with REQUIRE, fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LAB_TOOLS = ("curl", "dig", "nslookup", "ping", "nc", "ss", "getent", "setpriv", "unshare")
+
+
+@cache
+def _missing_for_lab() -> str:
+    from lab.host import survey  # noqa: PLC0415 - whoever deletes lab/ and its tests never comes here
+
+    found = survey()
+    if not found.works:
+        return f"the host refuses {found.refused}"
+    tools = [tool for tool in _LAB_TOOLS if shutil.which(tool) is None]
+    return f"not installed: {', '.join(tools)}" if tools else ""
+
+
+TIERS: dict[str, Callable[[], str]] = {"lab": _missing_for_lab}
+
+
+def pytest_configure() -> None:
+    """Refuse a tier that does not exist, so that a typing error cannot pass for a green run."""
+    unknown = _required() - TIERS.keys()
+    if unknown:
+        raise pytest.UsageError(f"REQUIRE: expected some of {', '.join(TIERS)}, got {', '.join(sorted(unknown))}")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose tier is missing here, or fail it when the tier is required."""
+    for tier, look in TIERS.items():
+        if item.get_closest_marker(tier) and (missing := look()):
+            if tier in _required():
+                pytest.fail(f"tier {tier!r} is required but {missing}", pytrace=False)
+            pytest.skip(f"tier {tier!r}: {missing}")
+
+
+def _required() -> set[str]:
+    return {tier for tier in os.environ.get("REQUIRE", "").split(",") if tier}

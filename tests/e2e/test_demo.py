@@ -1,0 +1,33 @@
+"""`flycast-lab demo` shows the whole idea in under a minute."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+
+import pytest
+
+from tests.e2e.running import DEADLINE_SECONDS, LAB, PROJECT
+
+pytestmark = pytest.mark.lab
+
+
+def test_the_demo_shows_every_step_and_ends_with_measured_times() -> None:
+    began = time.monotonic()
+    done = subprocess.run(
+        [*LAB, "demo"], capture_output=True, text=True, timeout=DEADLINE_SECONDS, cwd=PROJECT, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert time.monotonic() - began < 60
+    for words in (
+        "2 packets transmitted, 2 received",
+        "ingress: flycast",
+        "ingress: six_pn",
+        "403 Forbidden",
+        "hello\n",
+        "cold and warm",
+    ):
+        assert words in done.stdout, f"{words!r} is missing in:\n{done.stdout}"
+    assert len(re.findall(r"^cold .* proven$", done.stdout, re.MULTILINE)) == 3, done.stdout
+    assert "Traceback" not in done.stderr

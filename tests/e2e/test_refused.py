@@ -1,0 +1,70 @@
+"""Where the host refuses namespaces: the refused call, its errno, the remedy, and what loopback can show."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.running import DEADLINE_SECONDS, LAB, PROJECT
+
+pytestmark = pytest.mark.lab
+
+FILTERED = (sys.executable, str(Path(__file__).with_name("without_namespaces.py")))
+NO_MORE_NETWORKS = (
+    "unshare", "--user", "--map-root-user", "sh", "-c", 'echo 0 >/proc/sys/user/max_net_namespaces; exec "$@"', "sh",
+)  # fmt: skip
+REFUSALS = [
+    pytest.param(FILTERED, "EPERM (Operation not permitted)", "--privileged", id="seccomp"),
+    pytest.param(NO_MORE_NETWORKS, "ENOSPC (No space left on device)", "user.max_net_namespaces=15000", id="limit"),
+]
+
+
+def run(prefix: tuple[str, ...], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*prefix, *LAB, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, cwd=PROJECT, check=False)
+
+
+@pytest.mark.parametrize(("prefix", "number", "remedy"), REFUSALS)
+def test_doctor_names_the_call_its_errno_and_the_remedy_in_one_screen(
+    prefix: tuple[str, ...], number: str, remedy: str
+) -> None:
+    done = run(prefix, "doctor")
+    assert done.returncode == 1, done.stderr
+    assert re.search(r"refused +unshare\(CLONE_NEWUSER\|", done.stdout), done.stdout
+    assert number in done.stdout
+    assert remedy in done.stdout
+    assert len(done.stdout.splitlines()) <= 24
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("prefix", "number", "remedy"), REFUSALS)
+def test_demo_says_why_and_walks_through_what_loopback_can_show(
+    prefix: tuple[str, ...], number: str, remedy: str
+) -> None:
+    done = run(prefix, "demo", "--autostop-interval", "0.5")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for words in ("refused", number, remedy, "Not shown here:", "127.0.0.1"):
+        assert words in done.stdout, f"{words!r} is missing in:\n{done.stdout}"
+    assert done.stdout.count("cold proven") == 3, done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("prefix", "number", "remedy"), REFUSALS)
+def test_run_refuses_in_one_line_that_points_to_doctor(prefix: tuple[str, ...], number: str, remedy: str) -> None:
+    del remedy
+    done = run(prefix, "run", "--", "true")
+    assert done.returncode == 1
+    assert done.stderr.startswith("flycast-lab: the host refused unshare(CLONE_NEWUSER")
+    assert number in done.stderr
+    assert done.stderr.endswith("see 'flycast-lab doctor'\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_doctor_says_that_it_works_where_it_works() -> None:
+    done = run((), "doctor")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.startswith("The lab works here")

@@ -1,0 +1,190 @@
+"""`flycast-lab run`: the program's exit status, and one clear line for every mistake."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.running import DEADLINE_SECONDS, LAB, PROJECT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.lab
+
+MINIMAL = 'app = "demo"\nprimary_region = "ams"\n[http_service]\n  internal_port = 8080\n'
+
+
+def run(
+    *arguments: str, directory: Path = PROJECT, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), **(env or {})}
+    return subprocess.run(
+        [*LAB, *arguments],
+        capture_output=True, text=True, timeout=DEADLINE_SECONDS, cwd=directory, env=environment, check=False,
+    )  # fmt: skip
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the only line of standard error, and fail on a traceback or a second line."""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, f"expected one line, got exit {done.returncode} and:\n{done.stderr}"
+    return lines[0]
+
+
+@pytest.mark.parametrize("status", [0, 1, 42])
+def test_the_exit_status_is_the_program_s(status: int) -> None:
+    assert run("run", "--", "sh", "-c", f"exit {status}").returncode == status
+
+
+def test_a_program_killed_by_a_signal_gives_128_and_its_number() -> None:
+    assert run("run", "--", "sh", "-c", "kill -9 $$").returncode == 128 + signal.SIGKILL
+
+
+def test_standard_streams_and_directory_are_the_caller_s(tmp_path: Path) -> None:
+    config = f"--config={PROJECT / 'fly.toml'}"
+    done = subprocess.run(
+        [*LAB, "run", config, "--", "sh", "-c", "cat; pwd; echo aside >&2"],
+        input="through\n", capture_output=True, text=True, timeout=DEADLINE_SECONDS, cwd=tmp_path, check=False,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )  # fmt: skip
+    assert done.stdout == f"through\n{tmp_path}\n"
+    assert done.stderr == "aside\n"
+
+
+def test_a_program_that_does_not_exist_is_127_and_one_line() -> None:
+    done = run("run", "--", "no-such-program")
+    assert done.returncode == 127
+    assert one_line(done) == "flycast-lab: cannot run 'no-such-program': No such file or directory"
+
+
+def test_a_missing_fly_toml_is_named(tmp_path: Path) -> None:
+    done = run("run", "--", "true", directory=tmp_path)
+    assert done.returncode == 2
+    assert "fly.toml" in one_line(done)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("app = ", "line 1"),
+        ('app = "demo"\n[http_service]\ninternal_port = "web"\n', "internal_port"),
+        ('primary_region = "ams"\n[processes]\napp = "true"\n', "app: expected a name"),
+        ('app = "demo"\n[http_service]\nauto_stop_machines = "sleep"\ninternal_port = 1\n', "sleep"),
+        (f"{MINIMAL}", "nothing to run"),
+    ],
+    ids=["not toml", "wrong type", "no app", "bad autostop", "no command"],
+)
+def test_a_broken_fly_toml_is_told_in_one_line(tmp_path: Path, text: str, expected: str) -> None:
+    (tmp_path / "fly.toml").write_text(text)
+    done = run("run", "--", "true", directory=tmp_path)
+    assert done.returncode == 2
+    assert expected in one_line(done)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--no-such-option", "--", "true"],
+        ["run", "--scale", "many", "--", "true"],
+        ["run", "--autostop-interval", "never", "--", "true"],
+        ["run", "--boot-ms", "-1", "--", "true"],
+        ["run"],
+        ["no-such-command"],
+        [],
+        ["run", "--log", "/no/such/directory/log", "--", "true"],
+        ["exec", "--lab", "1", "--"],
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_is_one_line_and_status_2(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert one_line(done).startswith("flycast-lab")
+
+
+def test_a_machine_command_that_does_not_exist_is_named() -> None:
+    done = run("run", "--command", "no-such-app", "--", "true")
+    assert done.returncode == 1
+    assert "cannot run 'no-such-app': No such file or directory" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_an_app_that_fails_at_once_is_told_with_its_status_and_last_line() -> None:
+    done = run("run", "--command", "sh -c 'echo no database; exit 3'", "--", "true")
+    assert done.returncode == 1
+    assert "exited with code 3 before it listened; its last line: no database" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_an_app_that_ends_well_at_once_is_warned_about_and_its_requests_get_503() -> None:
+    done = run("run", "--command", "true", "--", "curl", "-sS", "-w", "%{http_code}", "-o", "/dev/null",
+               "http://private-svc.flycast")  # fmt: skip
+    assert done.stdout == "503", done.stderr
+    assert "exited with code 0 before it listened" in done.stderr
+
+
+def test_the_service_in_a_machine_may_not_take_a_port_twice() -> None:
+    done = run("run", "--command", "env PORT=1848 HELLO_PORT=1848 python -m private_svc", "--", "true")
+    assert done.returncode == 1
+    assert "1848" in done.stderr.splitlines()[-1]
+
+
+def test_a_closed_standard_output_ends_it_without_a_traceback() -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m lab run -- seq 100000 | head -1"],
+        capture_output=True, text=True, timeout=DEADLINE_SECONDS, cwd=PROJECT, check=False,
+    )  # fmt: skip
+    assert done.stdout == "1\n"
+    assert done.stderr == ""
+
+
+def test_a_terminate_signal_ends_the_program_and_the_lab() -> None:
+    with subprocess.Popen(
+        [*LAB, "run", "--", "sh", "-c", "echo up; exec sleep 1000"],
+        stdout=subprocess.PIPE, text=True, cwd=PROJECT,
+    ) as lab:  # fmt: skip
+        assert lab.stdout is not None
+        assert lab.stdout.readline() == "up\n"
+        lab.send_signal(signal.SIGTERM)
+        assert lab.wait(DEADLINE_SECONDS) == 128 + signal.SIGTERM
+
+
+def test_the_log_file_gets_every_line(tmp_path: Path) -> None:
+    log = tmp_path / "lab.log"
+    assert run("run", f"--log={log}", "--", "curl", "-sS", "http://private-svc.flycast/healthz").returncode == 0
+    text = log.read_text()
+    assert "Starting machine" in text
+    assert "machine started in" in text
+
+
+def test_boot_ms_makes_a_start_slower() -> None:
+    done = run("run", "--boot-ms=400", "--log=/dev/stdout", "--", "true")
+    started = next(line for line in done.stdout.splitlines() if "machine started in" in line)
+    assert int(started.split()[-1].removesuffix("ms")) >= 400
+
+
+def test_exec_status_and_down_without_a_lab_say_how_to_start_one() -> None:
+    for command in (["exec", "--lab=1", "--", "true"], ["status", "--lab=1"], ["down", "--lab=1"]):
+        done = run(*command)
+        assert done.returncode == 1
+        assert one_line(done) == "flycast-lab: no lab of yours with process id 1 is up"
+
+
+def test_two_labs_side_by_side_do_not_see_each_other() -> None:
+    script = "curl -sS http://private-svc.flycast/healthz"
+    done = run("run", "--", sys.executable, "-m", "lab", "run", "--", "sh", "-c", script)
+    assert done.stdout == "ok\n", f"a lab inside a lab: {done.stderr}"
+
+
+def test_the_lab_s_network_reaches_nothing_outside() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+        port = outside.getsockname()[1]
+        done = run("run", "--", "curl", "-sS", "-m", "3", f"http://127.0.0.1:{port}")
+    assert done.returncode == 7, "the shell Machine's loopback is its own"

@@ -1,0 +1,43 @@
+"""Log lines in the shape of `fly logs`."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from lab.log import LineLog, fly_line
+
+WHEN = datetime(2026, 11, 20, 10, 5, 9, 7999, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("source", "machine_id", "region", "level", "line"),
+    [
+        (
+            "proxy",
+            "148e",
+            "ams",
+            "info",
+            "2026-11-20T10:05:09.007Z proxy[148e] ams [info] Starting machine",
+        ),
+        ("dns", "", "", "error", "2026-11-20T10:05:09.007Z dns [error] Starting machine"),
+        ("app", "148e", "", "warn", "2026-11-20T10:05:09.007Z app[148e] [warn] Starting machine"),
+    ],
+)
+def test_a_line_has_time_source_region_level_and_message(
+    source: str, machine_id: str, region: str, level: str, line: str
+) -> None:
+    assert fly_line(source, "Starting machine", machine_id, region, level, WHEN) == line
+
+
+def test_every_writer_gets_every_line_with_its_level() -> None:
+    one: list[tuple[str, str]] = []
+    two: list[tuple[str, str]] = []
+    log = LineLog(lambda level, line: one.append((level, line)), lambda level, line: two.append((level, line)))
+    log("proxy", "first", machine_id="m1", region="ams")
+    log("dns", "second", level="warn")
+    assert one == two
+    assert [level for level, _ in one] == ["info", "warn"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z proxy\[m1\] ams \[info\] first", one[0][1])

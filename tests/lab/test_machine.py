@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.errors import CommandError, MachineStartError
+from lab.machine import Machine
+from lab.states import MachineState
+from tests.lab.test_topology import lay_out
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from lab.topology import MachinePlan
+
+
+class Program:
+    """A process that ends when told to, by the test or by a signal it listens to."""
+
+    pid = 1
+
+    def __init__(self, ends_on: set[int]) -> None:
+        self.ends_on = ends_on
+        self.signals: list[int] = []
+        self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def send(self, signal_number: int) -> None:
+        self.signals.append(signal_number)
+        if signal_number in self.ends_on and not self.status.done():
+            self.status.set_result(0 if signal_number != signal.SIGKILL else 137)
+
+    async def ended(self) -> int:
+        return await asyncio.shield(self.status)
+
+
+@dataclass
+class Field:
+    """A ground whose programs do what the test says."""
+
+    ends_on: set[int] = field(default_factory=lambda: {signal.SIGINT, signal.SIGKILL})
+    refuses: bool = False
+    programs: list[Program] = field(default_factory=list)
+
+    async def spawn(self, plan: MachinePlan, on_output: Callable[[str], None]) -> Program:
+        await asyncio.sleep(0)
+        if self.refuses:
+            raise CommandError(plan.argv[0], 2)
+        on_output("hello from the app")
+        self.programs.append(Program(self.ends_on))
+        return self.programs[-1]
+
+    def dial(self, plan: MachinePlan, port: int) -> socket.socket:
+        raise AssertionError((plan, port))
+
+    def endpoint(self, plan: MachinePlan, port: int) -> tuple[str, int]:
+        return plan.ipv4, port
+
+    def listen_at_edge(self, address: str, port: int) -> socket.socket:
+        raise AssertionError((address, port))
+
+    def listen_as_nameserver(self, address: str) -> tuple[socket.socket, socket.socket]:
+        raise AssertionError(address)
+
+
+class Notes:
+    """An event log that keeps its lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __call__(
+        self, source: str, message: str, *, machine_id: str = "", region: str = "", level: str = "info"
+    ) -> None:
+        del machine_id, region
+        self.lines.append(f"{source} [{level}] {message}")
+
+
+def make(ground: Field, kill_timeout_seconds: float = 5) -> tuple[Machine, Notes]:
+    topology = lay_out()
+    notes = Notes()
+    app = replace(topology.apps[0], kill_timeout_seconds=kill_timeout_seconds)
+    return Machine(topology.machines[0], app, ground, notes), notes
+
+
+async def test_starting_side_by_side_starts_once() -> None:
+    machine, _ = make(ground := Field())
+    await asyncio.gather(*(machine.start() for _ in range(100)))
+    assert machine.state is MachineState.STARTED
+    assert len(ground.programs) == machine.starts == 1
+
+
+async def test_a_stop_sends_the_kill_signal_and_waits_for_the_end() -> None:
+    machine, notes = make(ground := Field())
+    await machine.start()
+    await machine.stop()
+    assert machine.state is MachineState.STOPPED
+    assert ground.programs[0].signals == [signal.SIGINT]
+    assert "app [info] Main child exited with code: 0" in notes.lines
+
+
+async def test_an_app_that_ignores_the_kill_signal_is_killed_after_the_timeout() -> None:
+    machine, notes = make(ground := Field(ends_on={signal.SIGKILL}), kill_timeout_seconds=0.01)
+    await machine.start()
+    await machine.stop()
+    assert ground.programs[0].signals == [signal.SIGINT, signal.SIGKILL]
+    assert any("did not stop within 0.01s" in line for line in notes.lines), notes.lines
+
+
+async def test_from_the_kill_signal_on_it_is_stopping() -> None:
+    machine, _ = make(Field())
+    await machine.start()
+    machine.begin_stop()
+    assert machine.state is MachineState.STOPPING
+    await machine.stop()
+
+
+async def test_a_start_during_a_stop_waits_for_its_end_and_starts_again() -> None:
+    machine, _ = make(ground := Field())
+    await machine.start()
+    machine.begin_stop()
+    await machine.start()
+    assert machine.state is MachineState.STARTED
+    assert len(ground.programs) == 2
+
+
+async def test_an_app_that_exits_by_itself_leaves_the_machine_stopped() -> None:
+    machine, _ = make(ground := Field())
+    await machine.start()
+    ground.programs[0].status.set_result(0)
+    await machine.exited()
+    assert machine.state is MachineState.STOPPED
+    assert machine.last_status == 0
+
+
+async def test_a_command_that_cannot_run_fails_every_waiting_start_and_the_next_one_tries_again() -> None:
+    machine, notes = make(ground := Field(refuses=True))
+    results = await asyncio.gather(*(machine.start() for _ in range(3)), return_exceptions=True)
+    assert [type(result) for result in results] == [MachineStartError] * 3
+    assert str(machine.state) == "stopped"
+    assert any("cannot run 'true': No such file or directory" in line for line in notes.lines), notes.lines
+    ground.refuses = False
+    await machine.start()
+    assert machine.state is MachineState.STARTED
+
+
+async def test_a_start_given_up_by_its_caller_goes_on_for_the_others() -> None:
+    machine, _ = make(Field())
+    impatient = asyncio.create_task(machine.start())
+    patient = asyncio.create_task(machine.start())
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await patient
+    assert machine.state is MachineState.STARTED
+    with pytest.raises(asyncio.CancelledError):
+        await impatient
+
+
+async def test_exited_returns_at_once_when_nothing_runs() -> None:
+    machine, _ = make(Field())
+    async with asyncio.timeout(5):
+        await machine.exited()
+
+
+async def test_what_the_app_prints_is_logged_and_the_last_line_kept() -> None:
+    machine, notes = make(Field())
+    await machine.start()
+    assert "app [info] hello from the app" in notes.lines
+    assert machine.last_line == "hello from the app"

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from pathlib import Path
+
+import pytest
+
+from lab.errors import UsageError
+from lab.topology import AppSource, Topology, group_commands, parse_scale, plan
+from shell.flytoml import FlyToml
+
+
+def config(app_name: str = "demo", *, processes: dict[str, str] | None = None) -> FlyToml:
+    return FlyToml(
+        path=Path("/nowhere/fly.toml"),
+        app_name=app_name,
+        primary_region="ams",
+        kill_signal="SIGINT",
+        kill_timeout_seconds=5,
+        env={"COLOUR": "blue"},
+        processes=processes or {},
+        services=(),
+        dockerfile=None,
+        memory_mb=256,
+    )
+
+
+def lay_out(scale: str = "1", *names: str, public: bool = False) -> Topology:
+    sources = [AppSource(config(name), {"app": ("true",)}) for name in names or ("demo",)]
+    return plan(sources, scale, {"PATH": "/bin"}, public=public)
+
+
+def test_the_same_input_gives_the_same_plan() -> None:
+    assert lay_out("ams=2,cdg=1") == lay_out("ams=2,cdg=1")
+
+
+def test_every_machine_has_addresses_of_its_own() -> None:
+    machines = lay_out("ams=40,cdg=40", "one", "two").machines
+    for field in ("machine_id", "private_ip", "gateway_ip", "ipv4", "gateway_ipv4"):
+        values = [getattr(machine, field) for machine in machines]
+        assert len(set(values)) == len(values) == 160, f"{field} is not unique"
+
+
+def test_addresses_have_the_shape_fly_gives_them() -> None:
+    topology = lay_out("3")
+    network = ip_network("fdaa:0:18::/48")
+    for machine in topology.machines:
+        address = IPv6Address(machine.private_ip)
+        assert address in network
+        assert str(address).endswith(":2")
+        assert IPv6Address(machine.gateway_ip) in ip_network(f"{machine.private_ip}/112", strict=False)
+        assert IPv4Address(machine.gateway_ipv4) in ip_network(f"{machine.ipv4}/29", strict=False)
+        assert len(machine.machine_id) == 14
+    assert IPv6Address(topology.apps[0].flycast_ip) in ip_network("fdaa:0:18:0:1::/80")
+
+
+def test_a_machine_knows_who_it_is_and_what_fly_toml_says() -> None:
+    machine = lay_out().machines[0]
+    expected = {
+        "FLY_APP_NAME": "demo",
+        "FLY_MACHINE_ID": machine.machine_id,
+        "FLY_ALLOC_ID": machine.machine_id,
+        "FLY_REGION": "ams",
+        "FLY_PRIVATE_IP": machine.private_ip,
+        "FLY_PROCESS_GROUP": "app",
+        "FLY_VM_MEMORY_MB": "256",
+        "PRIMARY_REGION": "ams",
+        "COLOUR": "blue",
+        "PATH": "/bin",
+    }
+    assert expected.items() <= machine.env.items()
+
+
+def test_only_an_app_that_was_asked_to_be_is_public() -> None:
+    assert lay_out().apps[0].public_ip == ""
+    assert not lay_out().public
+    assert IPv6Address(lay_out(public=True).apps[0].public_ip) in ip_network("2001:db8::/32")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("1", {"ams": 1}), ("3", {"ams": 3}), ("cdg=1,ams=2", {"cdg": 1, "ams": 2})]
+)
+def test_scale_is_a_number_or_numbers_by_region(text: str, expected: dict[str, int]) -> None:
+    assert parse_scale(text, "ams") == expected
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "ams", "ams=0", "ams=1,ams=2", "Amsterdam=1", "ams=1,,cdg=2", "1.5"])
+def test_a_scale_that_makes_no_sense_is_refused_with_what_was_expected(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--scale: expected a number or REGION=N"):
+        parse_scale(text, "ams")
+
+
+def test_more_machines_than_addresses_are_refused() -> None:
+    with pytest.raises(UsageError, match="at most 8191 Machines"):
+        lay_out("9000")
+
+
+@pytest.mark.parametrize("name", ["", "UPPER", "a_b", "-a", "a" * 64])
+def test_an_app_name_that_dns_cannot_hold_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="app: expected a name"):
+        plan([AppSource(config(name), {"app": ("true",)})], "1", {})
+
+
+def test_an_app_may_be_given_only_once() -> None:
+    with pytest.raises(UsageError, match="given twice"):
+        lay_out("1", "same", "same")
+
+
+def test_the_command_comes_from_the_option_then_processes_then_the_image() -> None:
+    both = config(processes={"web": "serve --now", "worker": "work"})
+    assert group_commands(both, "other 'two words'", ("image",)) == {"app": ("other", "two words")}
+    assert group_commands(both, None, ("image",)) == {"web": ("serve", "--now"), "worker": ("work",)}
+    assert group_commands(config(), None, ("image",)) == {"app": ("image",)}
+
+
+def test_nothing_to_run_says_where_was_looked() -> None:
+    with pytest.raises(UsageError, match=r"nothing to run: no --command, no \[processes\].*no CMD in a Dockerfile"):
+        group_commands(config(), None, ())
+
+
+@pytest.mark.parametrize("command", ["", "   ", "'open"])
+def test_a_command_that_cannot_be_split_is_refused(command: str) -> None:
+    with pytest.raises(UsageError, match="--command: expected"):
+        group_commands(config(), command, ())

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from private_svc import accept
+from private_svc.accept import Acceptor
+from tests.private_svc.process import PATIENCE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Failing(socket.socket):
+    """A listening socket whose next accepts fail as told."""
+
+    failures: list[int]
+
+    def accept(self) -> tuple[socket.socket, tuple[str, int]]:
+        if self.failures:
+            number = self.failures.pop(0)
+            raise OSError(number, os.strerror(number))
+        return super().accept()
+
+
+class Taken:
+    """Collects connections."""
+
+    def __init__(self) -> None:
+        self.connections: list[socket.socket] = []
+        self.any = asyncio.Event()
+
+    def __call__(self, connection: socket.socket, _: str) -> None:
+        self.connections.append(connection)
+        self.any.set()
+
+
+@pytest.fixture
+def listening() -> Iterator[Failing]:
+    with Failing() as made:
+        made.failures = []
+        made.bind(("127.0.0.1", 0))
+        made.listen()
+        made.setblocking(False)
+        yield made
+
+
+def close_all(connections: list[socket.socket]) -> None:
+    for connection in connections:
+        connection.close()
+
+
+async def test_out_of_file_descriptors_it_waits_says_so_once_and_goes_on(
+    listening: Failing, caplog: pytest.LogCaptureFixture
+) -> None:
+    taken = Taken()
+    listening.failures = [errno.EMFILE, errno.ENFILE]
+    acceptor = Acceptor(asyncio.get_running_loop(), listening, taken, limit=9)
+    acceptor.start()
+    with socket.create_connection(listening.getsockname()):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await taken.any.wait()
+    acceptor.finish()
+    assert [record.getMessage() for record in caplog.records] == ["cannot accept"]
+    close_all(taken.connections)
+
+
+@pytest.mark.parametrize("number", accept.GONE_AGAIN, ids=errno.errorcode.get)
+async def test_a_caller_that_has_gone_again_does_not_hold_up_the_next(listening: Failing, number: int) -> None:
+    taken = Taken()
+    listening.failures = [number] * 3
+    acceptor = Acceptor(asyncio.get_running_loop(), listening, taken, limit=9)
+    with socket.create_connection(listening.getsockname()):
+        acceptor.finish()
+    assert len(taken.connections) == 1
+    close_all(taken.connections)
+
+
+async def test_an_error_of_the_listening_socket_itself_is_not_retried(listening: Failing) -> None:
+    listening.failures = [errno.EINVAL]
+    with pytest.raises(OSError, match="Invalid argument"):
+        Acceptor(asyncio.get_running_loop(), listening, Taken(), limit=9).finish()
+
+
+async def test_finishing_takes_everybody_who_is_queued_whatever_the_limit_and_may_be_repeated(
+    listening: Failing,
+) -> None:
+    taken = Taken()
+    acceptor = Acceptor(asyncio.get_running_loop(), listening, taken, limit=1)
+    acceptor.start()
+    callers = [socket.create_connection(listening.getsockname()) for _ in range(50)]
+    acceptor.finish()
+    acceptor.finish()
+    assert len(taken.connections) == 50
+    assert listening.fileno() < 0
+    close_all(callers + taken.connections)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+
+from private_svc import config
+
+BAD = {
+    "PORT": ["", "-1", "65536", "80 ", "1_000", "٣", "http", "0x50", "8080.0", "9" * 5000],
+    "HELLO_PORT": ["", "-1", "65536", "+1"],
+    "PRIVATE_ONLY": ["", "2", "yes", "true", "-1"],
+    "PLATFORM_NETWORKS": ["", "172.16.0.0/12,", "172.16.0.1/12", "fdaa::/16", "::/0", "fdaa:0:18::/48", "host"],
+    "DRAIN_SECONDS": ["", "-1", "301", "300.5", "nan", "inf", "1e2", "1.", ".5", "8s"],
+    "LOG_FORMAT": ["", "JSON", "xml"],
+}
+
+
+def test_without_variables_the_defaults_of_the_design_hold() -> None:
+    settings = config.read({})
+    values = {name: getattr(settings, name) for name in config.Config.__slots__}
+    assert values == {
+        "port": 8080,
+        "hello_port": 1848,
+        "private_only": True,
+        "platform_networks": ("172.16.0.0/12",),
+        "drain_seconds": 8.0,
+        "log_format": "auto",
+    }
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in BAD for value in BAD[name]])
+def test_a_bad_value_is_named_with_what_was_expected_and_what_came(name: str, value: str) -> None:
+    with pytest.raises(config.ConfigError) as caught:
+        config.read({name: value})
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{name}: expected ")
+    assert problem.endswith(f", got {value!r}")
+    assert "\n" not in problem
+
+
+def test_every_bad_value_is_reported_at_once() -> None:
+    with pytest.raises(config.ConfigError) as caught:
+        config.read({name: values[-1] for name, values in BAD.items()})
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == list(BAD)
+
+
+def test_every_setting_has_bad_values_in_this_file() -> None:
+    assert {setting.name for setting in config.SETTINGS} == set(BAD)
+
+
+def test_every_port_is_accepted_and_no_other() -> None:
+    assert [config.read({"PORT": str(port), "HELLO_PORT": "0"}).port for port in range(65536)] == list(range(65536))
+
+
+def test_two_listeners_cannot_share_a_port_unless_the_kernel_chooses() -> None:
+    with pytest.raises(config.ConfigError, match="HELLO_PORT: expected another port than PORT, got '1848'"):
+        config.read({"PORT": "1848"})
+    assert config.read({"PORT": "0", "HELLO_PORT": "0"}).port == 0
+
+
+@pytest.mark.parametrize("setting", config.SETTINGS, ids=lambda setting: setting.name)
+def test_the_example_and_the_default_of_a_setting_can_be_used_and_help_shows_both(setting: config.Setting) -> None:
+    for text in (setting.example, setting.default):
+        config.read({"PORT": "1", "HELLO_PORT": "2"} | {setting.name: text})
+    assert f"{setting.name}={setting.example}" in config.usage()
+    assert f"default {setting.default};" in config.usage()
+
+
+def test_drain_seconds_may_have_a_fraction() -> None:
+    assert config.read({"DRAIN_SECONDS": "2.25"}).drain_seconds == 2.25
+    assert config.read({"DRAIN_SECONDS": "0.05"}).drain_seconds == 0.05
+
+
+def test_a_config_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError, match="frozen"):
+        config.read({}).port = 1

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from private_svc.ingress import Caller, Here, Ingress, classifier, classify
+
+SIX_PN_PEER = "fdaa:0:18:a7b:7d:f066:b83b:2"
+FLYCAST_CLIENT = "fdaa:0:18:a7b:d6b:0:a:2"
+OURS = "fdaa:0:18:a7b:1:2:3:2"
+HERE = Here((ip_network("172.16.0.0/12"),), frozenset([ip_address(OURS)]))
+LOCAL = "::ffff:172.19.1.2"
+
+HEADERS: tuple[tuple[str, ...], ...] = (
+    (),
+    (FLYCAST_CLIENT,),
+    ("203.0.113.7",),
+    ("2001:db8::1",),
+    ("",),
+    ("not an address",),
+    (FLYCAST_CLIENT, "203.0.113.7"),
+    (FLYCAST_CLIENT, FLYCAST_CLIENT),
+    ("127.0.0.1",),
+    ("::1",),
+    ("172.16.0.1",),
+)
+PEERS = {
+    "127.0.0.1": Ingress.LOOPBACK,
+    "::ffff:127.9.9.9": Ingress.LOOPBACK,
+    "::1": Ingress.LOOPBACK,
+    "172.19.1.2": Ingress.LOOPBACK,
+    LOCAL: Ingress.LOOPBACK,
+    OURS: Ingress.LOOPBACK,
+    SIX_PN_PEER: Ingress.SIX_PN,
+    "fdab::1": Ingress.UNKNOWN,
+    "192.168.1.9": Ingress.UNKNOWN,
+    "172.32.0.1": Ingress.UNKNOWN,
+    "172.15.255.255": Ingress.UNKNOWN,
+    "fe80::1%eth0": Ingress.UNKNOWN,
+    "203.0.113.7": Ingress.UNKNOWN,
+    "": Ingress.UNKNOWN,
+}
+
+
+@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("headers", HEADERS)
+def test_no_header_moves_a_caller_that_does_not_come_from_flys_host_side(peer: str, headers: tuple[str, ...]) -> None:
+    caller = classify(peer, LOCAL, headers, HERE)
+    assert caller.ingress is PEERS[peer]
+    assert caller.client == peer.removeprefix("::ffff:")
+
+
+@pytest.mark.parametrize("peer", ["172.16.3.4", "::ffff:172.16.3.4", "172.19.1.1", "172.31.255.255"])
+@pytest.mark.parametrize("headers", HEADERS)
+def test_from_flys_host_side_the_header_decides(peer: str, headers: tuple[str, ...]) -> None:
+    plain = peer.removeprefix("::ffff:")
+    expected = {
+        (): Caller(Ingress.PLATFORM, plain),
+        (FLYCAST_CLIENT,): Caller(Ingress.FLYCAST, FLYCAST_CLIENT),
+        ("203.0.113.7",): Caller(Ingress.PUBLIC, "203.0.113.7"),
+        ("2001:db8::1",): Caller(Ingress.PUBLIC, "2001:db8::1"),
+        ("127.0.0.1",): Caller(Ingress.PUBLIC, "127.0.0.1"),
+        ("::1",): Caller(Ingress.PUBLIC, "::1"),
+        ("172.16.0.1",): Caller(Ingress.PUBLIC, "172.16.0.1"),
+    }.get(headers, Caller(Ingress.PUBLIC, plain))
+    assert classify(peer, LOCAL, headers, HERE) == expected
+
+
+def test_the_classifier_answers_like_classify() -> None:
+    who = classifier(HERE)
+    assert who(SIX_PN_PEER, LOCAL, ()) == classify(SIX_PN_PEER, LOCAL, (), HERE)

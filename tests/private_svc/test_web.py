@@ -1,0 +1,308 @@
+"""The admin listener in this process, with callers that arrive the way a test says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+
+from private_svc.activity import Activity
+from private_svc.boot import Boot, clock
+from private_svc.ingress import Caller, Here, Ingress, classify
+from private_svc.machine import whoami
+from private_svc.web import panel
+from private_svc.web.application import application
+from private_svc.web.connections import Connections
+from private_svc.web.guard import Guard
+from tests.private_svc.process import PATIENCE_SECONDS
+from tests.private_svc.test_negotiate import BROWSER
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+PROXY = "::ffff:172.16.3.4"
+HERE = Here((ip_network("172.16.0.0/12"),))
+FLY = {
+    "FLY_MACHINE_ID": "148e21b7c06389",
+    "FLY_APP_NAME": "private-<svc>",
+    "FLY_REGION": "ams",
+    "FLY_PRIVATE_IP": "fdaa:0:18:a7b:7d:f066:b83b:2",
+}
+
+
+class Site:
+    """An admin listener whose callers all seem to come from one peer."""
+
+    def __init__(self, peer: str, header_seconds: float, *, private_only: bool) -> None:
+        self.activity = Activity()
+        self.boot = Boot(clock() - 1)
+        self.boot.stamp("serving")
+        self.machine = whoami(FLY)
+        self.guard = Guard(self.who, self.activity, self.boot, self.machine.machine_id, private_only=private_only)
+        self.peer = peer
+        self.header_seconds = header_seconds
+        self.entered = asyncio.Event()
+        self.release = asyncio.Event()
+        self.writers: list[asyncio.StreamWriter] = []
+
+    def who(self, _: str, local: str, fly_client_ip: tuple[str, ...]) -> Caller:
+        return classify(self.peer, local, fly_client_ip, HERE)
+
+    def look(self, caller: Caller) -> panel.Status:
+        activity = self.activity
+        bound = panel.Bound("admin", "[::]:8080", "Flycast and 6PN")
+        return panel.Status(
+            version="0",
+            machine=self.machine,
+            you=caller,
+            listeners=(bound,),
+            uptime_ms=self.boot.age_ms(),
+            boot_ms={str(phase): ms for phase, ms in self.boot.phases_ms.items()},
+            requests={ingress.value: count for ingress, count in activity.requests.items()},
+            hellos={},
+            refused=activity.refused,
+            open=panel.Open(activity.admin_connections, activity.hello_connections),
+            draining=self.guard.draining,
+        )
+
+    async def held(self, _: web.Request) -> web.Response:
+        self.entered.set()
+        await self.release.wait()
+        return web.Response(text="done\n")
+
+    async def broken(self, _: web.Request) -> web.Response:
+        raise ValueError("the secret of the handler")
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        web_app = application(self.guard, self.look)
+        web_app.add_routes([web.get("/held", self.held), web.get("/broken", self.broken)])
+        runner = web.AppRunner(web_app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        assert runner.server is not None
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.setblocking(False)
+        self.port = listening.getsockname()[1]
+        self.connections = Connections(
+            asyncio.get_running_loop(), listening, runner.server, self.activity, self.boot, self.header_seconds
+        )
+        self.connections.start()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                yield
+        finally:
+            for writer in self.writers:
+                writer.close()
+            await self.connections.drain(0)
+            await runner.cleanup()
+
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.writers.append(writer)
+        return reader, writer
+
+    async def ask(self, path: str, *headers: str, method: str = "GET") -> Answer:
+        reader, writer = await self.open()
+        lines = [f"{method} {path} HTTP/1.1", "Host: x", "Connection: close", *headers, "", ""]
+        writer.write("\r\n".join(lines).encode())
+        return Answer(await reader.read())
+
+
+class Answer:
+    def __init__(self, raw: bytes) -> None:
+        head, _, self.body = raw.partition(b"\r\n\r\n")
+        status, *lines = head.decode().split("\r\n")
+        self.status = int(status.split()[1])
+        self.headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        self.text = self.body.decode()
+
+
+@asynccontextmanager
+async def site(
+    peer: str = "::1", header_seconds: float = PATIENCE_SECONDS, *, private_only: bool = True
+) -> AsyncIterator[Site]:
+    made = Site(peer, header_seconds, private_only=private_only)
+    async with made.serving():
+        yield made
+
+
+async def closed(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.read()
+    except ConnectionError:
+        return b""
+
+
+PATHS = ["/", "/api/status", "/healthz", "/whoami", "/static/panel.css", "/nope", "/broken", "/static/page.html"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize("path", PATHS)
+async def test_every_answer_proves_its_machine_and_its_age_and_hides_the_server(path: str, method: str) -> None:
+    async with site() as here:
+        answer = await here.ask(path, method=method)
+    assert answer.headers["x-machine-id"] == FLY["FLY_MACHINE_ID"]
+    timing = dict(part.strip().split(";dur=") for part in answer.headers["server-timing"].split(","))
+    assert 1000 <= float(timing["boot"]) <= float(timing["age"])
+    assert answer.headers["server"] == "private-svc"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    if method == "HEAD":
+        assert answer.body == b""
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [("*/*", "text/plain"), (BROWSER, "text/html"), ("application/json", "application/json")],
+)
+@pytest.mark.parametrize(("path", "status"), [("/", 200), ("/nope", 404), ("/broken", 500)])
+async def test_answers_and_errors_come_in_the_form_that_was_asked_for(
+    accept: str, media_type: str, path: str, status: int
+) -> None:
+    async with site() as here:
+        answer = await here.ask(path, f"Accept: {accept}")
+    assert answer.status == status
+    assert answer.headers["content-type"].startswith(media_type)
+    assert "secret of the handler" not in answer.text
+    if media_type == "application/json":
+        assert isinstance(json.loads(answer.text), dict)
+
+
+async def test_the_status_is_json_whatever_was_asked_for_and_tells_how_you_came() -> None:
+    async with site(PROXY) as here:
+        answer = await here.ask("/api/status", "Accept: text/html", "Fly-Client-IP: fdaa:0:18::9")
+    status: dict[str, Any] = json.loads(answer.text)
+    assert status["schema_version"] == 1
+    assert status["you"] == {"ingress": "flycast", "client": "fdaa:0:18::9"}
+    assert status["machine"]["region"] == "ams"
+    assert status["requests"] == {"flycast": 1}
+    assert status["open"]["admin_connections"] == 1
+
+
+async def test_the_page_escapes_what_it_shows_and_needs_nothing_from_elsewhere() -> None:
+    async with site() as here:
+        page = (await here.ask("/", f"Accept: {BROWSER}")).text
+    assert "private-&lt;svc&gt;" in page
+    assert "<svc>" not in page
+    for absent in ("<script", "http://", "https://", "style=", "$"):
+        assert absent not in page
+
+
+async def test_what_came_through_a_public_address_is_refused_counted_and_told_why() -> None:
+    async with site(PROXY) as here:
+        for path in PATHS:
+            answer = await here.ask(path, "Fly-Client-IP: 203.0.113.7")
+            assert answer.status == 403
+            assert "fly ips release" in answer.text
+        status = here.look(Caller(Ingress.LOOPBACK, "::1"))
+    assert status.refused == status.requests["public"] == len(PATHS)
+    assert "Exposed." in panel.as_html(status)
+
+
+async def test_refusals_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    async with site(PROXY) as here:
+        for _ in range(20):
+            await here.ask("/", "Fly-Client-IP: 203.0.113.7")
+    assert [record.getMessage() for record in caplog.records].count("refused") == 1
+
+
+async def test_the_public_is_served_when_private_only_is_off() -> None:
+    async with site(PROXY, private_only=False) as here:
+        assert (await here.ask("/", "Fly-Client-IP: 203.0.113.7")).status == 200
+
+
+async def test_forged_headers_of_a_6pn_caller_change_nothing() -> None:
+    async with site("fdaa:0:18::9") as here:
+        forged = ("Fly-Client-IP: 203.0.113.7", "X-Forwarded-For: 127.0.0.1")
+        answer = json.loads((await here.ask("/whoami", "Accept: application/json", *forged)).text)
+    assert (answer["ingress"], answer["client"]) == ("six_pn", "fdaa:0:18::9")
+
+
+async def test_whoami_echoes_the_request_without_its_secrets() -> None:
+    secrets = ("Authorization: Bearer hunter2", "Cookie: id=hunter2", "X-Api-Key: hunter2", "X-Auth-Token: hunter2")
+    async with site() as here:
+        answer = await here.ask("/whoami?a=1", "X-Seen: yes", *secrets)
+    assert answer.text.startswith("GET /whoami?a=1 HTTP/1.1\n")
+    assert "X-Seen: yes\n" in answer.text
+    assert "hunter2" not in answer.text
+    assert answer.text.count("(redacted)") == len(secrets)
+
+
+async def test_the_request_log_has_no_query_and_leaves_health_checks_out(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "private_svc")
+    async with site() as here:
+        await here.ask("/nope?token=hunter2")
+        await here.ask("/healthz")
+    fields = [record.__dict__["fields"] for record in caplog.records if record.getMessage() == "request"]
+    assert [(entry["path"], entry["status"]) for entry in fields] == [("/nope", 404)]
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+async def test_a_caller_with_slow_headers_is_closed(sent: bytes) -> None:
+    async with site(header_seconds=0.05) as here:
+        reader, writer = await here.open()
+        writer.write(sent)
+        assert await closed(reader) == b""
+        assert here.activity.admin_connections == 0
+
+
+async def test_a_request_in_progress_has_no_deadline_for_headers() -> None:
+    async with site(header_seconds=0.05) as here:
+        idle, _ = await here.open()
+        asked = asyncio.create_task(here.ask("/held"))
+        await here.entered.wait()
+        await closed(idle)  # the deadline has passed for a caller that did not ask
+        later, _ = await here.open()
+        await closed(later)
+        here.release.set()
+        assert (await asked).text == "done\n"
+
+
+async def test_headers_that_are_too_large_are_refused() -> None:
+    async with site() as here:
+        assert (await here.ask("/", "X-Big: " + "x" * 20_000)).status == 400
+
+
+async def test_draining_finishes_the_request_in_flight_and_closes_its_connection() -> None:
+    async with site() as here:
+        reader, writer = await here.open()
+        writer.write(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+        await here.entered.wait()
+        here.guard.draining = True
+        draining = asyncio.create_task(here.connections.drain(PATIENCE_SECONDS))
+        here.release.set()
+        answer = Answer(await reader.read())
+        assert (answer.status, answer.text) == (200, "done\n")
+        assert answer.headers["connection"] == "close"
+        assert await draining == 0
+
+
+async def test_draining_cuts_what_is_not_finished_in_time_and_says_how_many() -> None:
+    async with site() as here:
+        asked = asyncio.create_task(here.ask("/held"))
+        await here.entered.wait()
+        assert await here.connections.drain(0.01) == 1
+        here.release.set()
+        await asked
+
+
+async def test_draining_closes_idle_connections_and_answers_who_is_still_in_the_queue() -> None:
+    async with site() as here:
+        reader, writer = await here.open()
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"ok\n")
+        with socket.create_connection(("127.0.0.1", here.port)) as queued:
+            queued.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            here.guard.draining = True
+            assert await here.connections.drain(PATIENCE_SECONDS) == 0
+            queued.settimeout(PATIENCE_SECONDS)
+            answer = Answer(queued.recv(10_000))
+        assert (answer.status, answer.text) == (503, "draining\n")
+        assert await closed(reader) == b""

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+
+from shell.answers import RecordType
+from shell.names import first_questions, further_questions, is_app_name, meaning_of, remark_on
+
+A, T = RecordType.AAAA, RecordType.TXT
+
+
+@pytest.mark.parametrize(
+    ("name", "record_type"),
+    [
+        ("shop.flycast", A),
+        ("shop.internal", A),
+        ("SHOP.internal.", A),
+        ("global.shop.internal", A),
+        ("ams.shop.internal", A),
+        ("3d8d9014b32d89.vm.shop.internal", A),
+        ("web.process.shop.internal", A),
+        ("top3.nearest.of.shop.internal", A),
+        ("blue.color.kv._metadata.shop.internal", A),
+        ("laptop._peer.internal", A),
+        ("_api.internal", A),
+        ("vms.shop.internal", T),
+        ("all.vms.shop.internal", T),
+        ("regions.shop.internal", T),
+        ("all.regions.shop.internal", T),
+        ("_apps.internal", T),
+        ("_peer.internal", T),
+        ("_instances.internal", T),
+        ("all._instances.internal", T),
+    ],
+)
+def test_every_form_of_name_is_known_by_its_type(name: str, record_type: RecordType) -> None:
+    known = meaning_of(name)
+    assert known is not None
+    assert known[0] is record_type
+    assert remark_on(name) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("shop.flycat", "shop.flycast"),
+        ("shop.flycast.", ""),
+        ("shop.intenal", "shop.internal"),
+        ("vm.shop.internal", "vms.shop.internal"),
+        ("region.shop.internal", "regions.shop.internal"),
+        ("all.vm.shop.internal", "all.vms.shop.internal"),
+        ("globl.shop.internal", "global.shop.internal"),
+        ("_app.internal", "_apps.internal"),
+        ("ams.shop.flycast", "shop.flycast"),
+        ("3d8d9014b32d89.vms.shop.internal", "3d8d9014b32d89.vm.shop.internal"),
+    ],
+)
+def test_a_misspelt_name_says_what_was_probably_meant(name: str, meant: str) -> None:
+    assert remark_on(name) == (f"{name} is no name of the private network; did you mean {meant}?" if meant else "")
+
+
+def test_a_name_with_no_likely_meaning_says_only_that_it_does_not_fit() -> None:
+    assert remark_on("a.b.c.shop.internal") == ("a.b.c.shop.internal fits no form of .internal or .flycast names")
+    assert "outside .internal and .flycast" in remark_on("example.com")
+
+
+def test_the_questions_about_an_app_are_all_of_the_grammar() -> None:
+    questions = first_questions("shop") + further_questions("shop", ["ams"], ["3d8d9014b32d89"])
+    assert [question.name for question in questions] == [
+        "shop.flycast",
+        "shop.internal",
+        "global.shop.internal",
+        "vms.shop.internal",
+        "all.vms.shop.internal",
+        "regions.shop.internal",
+        "all.regions.shop.internal",
+        "_apps.internal",
+        "ams.shop.internal",
+        "3d8d9014b32d89.vm.shop.internal",
+    ]
+    assert all(question.meaning for question in questions)
+
+
+def test_hostile_regions_and_machine_ids_are_not_asked_for() -> None:
+    assert further_questions("shop", ["a.b", "\x1b[m", ""], ["x", "../.."]) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("shop", True),
+        ("a", True),
+        ("my-app-2", True),
+        ("Shop", False),
+        ("-a", False),
+        ("a_b", False),
+        ("", False),
+        ("a" * 63, True),
+        ("a" * 64, False),
+        ("shop\n", False),
+    ],
+)
+def test_the_name_of_an_app(text: str, fits: bool) -> None:
+    assert is_app_name(text) is fits

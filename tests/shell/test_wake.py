@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shell.answers import Answer, Outcome, RecordType
+from shell.http_reply import Reply
+from shell.phases import Edge, Protocols, Target, open_connection
+from shell.progress import PlainLines
+from shell.proof import Proof
+from shell.record import wake_record
+from shell.wake import Kind, Plan, run, trouble_in
+from shell.wake import Outcome as WakeOutcome
+from tests.shell.scripted_http import ScriptedServer, answering, closing, hold, timing
+
+if TYPE_CHECKING:
+    import io
+    import socket
+    from collections.abc import Callable
+
+COLD = answering(headers=timing(boot_ms=10, age_ms=20), before_seconds=0.08)
+WARM = answering(headers=timing(boot_ms=10, age_ms=60_000))
+BARE = answering()
+
+
+def network(*vms: str, deployed: str = "d890 ams") -> Callable[[str, RecordType], Answer]:
+    """Answer for one app; each look at `vms` gets the next text, the last one for ever."""
+    left = list(vms)
+
+    def ask(name: str, kind: RecordType) -> Answer:
+        if kind is RecordType.AAAA:
+            return Answer(name, kind, Outcome.OK, ("::1",), 5)
+        text = deployed if name.startswith("all.") else left.pop(0) if len(left) > 1 else left[0]
+        return Answer(name, kind, Outcome.OK if text else Outcome.NODATA, (text,) if text else ())
+
+    return ask
+
+
+def wake(
+    server: ScriptedServer,
+    stream: io.StringIO | None = None,
+    *,
+    ask: Callable[[str, RecordType], Answer] | None = None,
+    plan: Plan | None = None,
+) -> WakeOutcome:
+    import io  # noqa: PLC0415 - a default only
+
+    plan = plan or Plan(Target("shop"), warm_count=2)
+    aimed = replace(plan, target=replace(plan.target, port=server.port))
+    edge = Edge(ask or network(""), open_connection)
+    return run(aimed, edge, lambda _: None, PlainLines(stream or io.StringIO()))
+
+
+def proofs(outcome: WakeOutcome) -> list[tuple[Kind, Proof]]:
+    return [(sample.kind, sample.judgement.proof) for sample in outcome.samples]
+
+
+def test_a_cold_start_is_proven_divided_and_followed_by_warm_requests() -> None:
+    with ScriptedServer(COLD, WARM) as server:
+        outcome = wake(server)
+    assert outcome.error == ""
+    assert outcome.well
+    assert proofs(outcome) == [(Kind.COLD, Proof.PROVEN), (Kind.WARM, Proof.PROVEN), (Kind.WARM, Proof.PROVEN)]
+    cold = outcome.samples[0]
+    assert cold.judgement.app_ms == 10
+    assert cold.judgement.platform_ms == pytest.approx(cold.timed.total_ms - 10)
+    assert cold.machine_id == "d890"
+
+
+def test_a_process_older_than_the_request_is_not_called_cold() -> None:
+    with ScriptedServer(WARM) as server:
+        outcome = wake(server)
+    assert outcome.samples[0].judgement.proof is Proof.NOT_PROVEN
+    assert not outcome.well
+    assert wake_record(outcome)["cold"] is None, "a refuted request must not count as a cold time"
+
+
+def test_an_app_without_server_timing_was_seen_asleep_and_no_more() -> None:
+    with ScriptedServer(BARE) as server:
+        outcome = wake(server)
+    assert outcome.well
+    assert [proof for _, proof in proofs(outcome)] == [Proof.SEEN_ASLEEP, Proof.UNTOLD, Proof.UNTOLD]
+
+
+def test_a_warm_request_that_met_another_new_machine_is_not_called_warm() -> None:
+    with ScriptedServer(COLD, COLD, WARM) as server:
+        outcome = wake(server)
+    assert [proof for _, proof in proofs(outcome)] == [Proof.PROVEN, Proof.NOT_PROVEN, Proof.PROVEN]
+    assert wake_record(outcome)["warm"]["count"] == 1
+
+
+def test_every_cycle_waits_for_sleep() -> None:
+    looks = ("d890 ams", "", "d890 ams", "d890 ams", "")
+    with ScriptedServer(COLD, COLD, COLD) as server:
+        outcome = wake(server, ask=network(*looks), plan=Plan(Target("shop"), cycles=2, warm_count=0))
+    assert len(outcome.cycles) == 2
+    assert outcome.well
+    assert wake_record(outcome)["cold"]["count"] == 2
+
+
+def test_raw_tcp_is_cold_by_dns_only() -> None:
+    def banner(connection: socket.socket) -> None:
+        connection.sendall(b"hello\n")
+        hold(0.02)
+
+    plan = Plan(Target("shop", Protocols.TCP), warm_count=1)
+    with ScriptedServer(banner) as server:
+        outcome = wake(server, plan=plan)
+    assert [proof for _, proof in proofs(outcome)] == [Proof.SEEN_ASLEEP, Proof.UNTOLD]
+    assert wake_record(outcome)["path"] is None
+
+
+def test_what_was_measured_before_a_failure_is_kept() -> None:
+    with ScriptedServer(COLD, WARM, closing) as server:
+        outcome = wake(server)
+    assert "empty reply" in outcome.error
+    assert len(outcome.samples) == 2
+    assert not outcome.well
+
+
+def test_503_ends_the_run_with_its_reason() -> None:
+    with ScriptedServer(answering(status="503 Service Unavailable")) as server:
+        outcome = wake(server)
+    assert "503 unavailable: no Machine could be started or reached in time" in outcome.error
+    assert outcome.samples == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "words"),
+    [
+        (301, "https://shop.flycast/", "force_https is on"),
+        (308, "HTTPS://shop.flycast/", "force_https is on"),
+        (302, "/login", ""),
+        (503, "", "503 unavailable"),
+        (502, "", "502: the app or the proxy failed"),
+        (200, "", ""),
+        (401, "", ""),
+        (404, "", ""),
+    ],
+)
+def test_only_answers_of_a_working_app_count(status: int, location: str, words: str) -> None:
+    trouble = trouble_in(Reply(status, (("location", location),)))
+    assert trouble.find(words) >= 0
+    assert bool(trouble) is bool(words)
+
+
+def test_the_record_has_the_documented_fields() -> None:
+    with ScriptedServer(COLD, WARM) as server:
+        record = wake_record(wake(server))
+    assert " ".join(record) == "schema_version command ok error app target protocol port path cycles cold warm"
+    assert record["schema_version"] == 1
+    assert record["ok"] is True
+    assert " ".join(record["cycles"][0]["requests"][0]) == (
+        "kind address resolve_ms connect_ms first_byte_ms total_ms status machine_id "
+        "boot_ms age_ms proof why app_ms platform_ms"
+    )
+    assert record["cycles"][0]["requests"][0]["proof"] == "proven"
+    assert list(record["warm"]) == ["count", "min_ms", "median_ms", "max_ms"]
