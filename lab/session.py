@@ -178,6 +178,7 @@ async def _live(
         finally:
             callers.cancel()
             await lab.stop_machines(GRACE_SECONDS)
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # the loop closes its wake-up pipe next
 
 
 async def _until_done_or_told(session: Session, work: Work) -> int:

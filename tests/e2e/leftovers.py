@@ -19,20 +19,23 @@ class Snapshot:
 
     mounts: frozenset[str]
     interfaces: frozenset[str]
-    doors: frozenset[str]
     files: frozenset[str]
 
 
 def snapshot() -> Snapshot:
     """Look at the host."""
     links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
-    sockets = Path("/proc/net/unix").read_text("utf-8", "replace").split()
     return Snapshot(
         mounts=frozenset(Path("/proc/self/mountinfo").read_text().splitlines()),
         interfaces=frozenset(line.split(": ")[1] for line in links.splitlines()),
-        doors=frozenset(word for word in sockets if word.startswith("@flycast-lab/")),
         files=frozenset(str(path) for top in _DIRECTORIES for path in Path(top).glob("*")),
     )
+
+
+def doors(pid: int) -> list[str]:
+    """Return the control sockets of the lab that process `pid` started."""
+    words = Path("/proc/net/unix").read_text("utf-8", "replace").split()
+    return [word for word in words if word.startswith("@flycast-lab/") and word.endswith(f"/{pid}")]
 
 
 def family(pid: int) -> dict[int, str]:

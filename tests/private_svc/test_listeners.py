@@ -43,16 +43,22 @@ def test_without_ipv6_it_listens_on_ipv4_and_says_so(reason: int) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_a_port_in_use_names_the_port_the_process_and_the_remedy(host: str) -> None:
+    opened: list[_socket.socket] = []
+
+    def noting(family: int, kind: int, protocol: int) -> _socket.socket:
+        opened.append(_socket.socket(family, kind, protocol))
+        return opened[-1]
+
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as other:
         port = other.getsockname()[1]
         with pytest.raises(listeners.BindError) as caught:
-            listeners.bind("admin", "PORT", port)
+            listeners.bind("admin", "PORT", port, noting)
     message = str(caught.value)
     assert f"PORT: cannot listen on port {port}" in message
     assert f"(pid {os.getpid()})" in message
     assert "set PORT to a free port" in message
-    listeners.bind("admin", "PORT", port).socket.close()  # nothing half-bound is left
+    assert [each.fileno() for each in opened] == [-1], "nothing half-bound is left"
 
 
 def test_a_port_nobody_listens_on_has_no_holder() -> None:
