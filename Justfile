@@ -39,3 +39,4 @@ probe *arguments:
 bench:
     python -m tests.bench.boot
     python -m tests.bench.proxy
+    python -m tests.bench.lab
