@@ -1,7 +1,9 @@
 FROM python:3.13-slim AS build
 WORKDIR /build
 COPY requirements.lock ./
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --no-compile --require-hashes -r requirements.lock
+# The image needs no pip of its own: the one of the base installs into the new environment.
+RUN python -m venv --without-pip /venv \
+    && pip --python /venv/bin/python install --no-cache-dir --no-compile --require-hashes -r requirements.lock
 COPY private_svc /srv/private_svc
 COPY shell /srv/shell
 # Compiled here, once: a cold start must not compile, and the user below cannot write. Files do not change, so no checks.
@@ -15,7 +17,7 @@ COPY --from=build /srv /srv
 WORKDIR /srv
 ENV PATH=/venv/bin:$PATH
 # The base comes without byte code for the standard library: import once as root, and what we use of it is compiled.
-RUN python -c "import runpy, private_svc.lifecycle, private_svc.web.server"
+RUN python -c "import runpy, concurrent.futures.thread, private_svc.lifecycle, private_svc.web.admin"
 USER 10001
 EXPOSE 8080 1848
 CMD ["python", "-m", "private_svc"]

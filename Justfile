@@ -38,5 +38,5 @@ probe *arguments:
 # measured against peers in the same run; nothing is asserted
 bench:
     python -m tests.bench.boot
-    python -m tests.bench.proxy
-    python -m tests.bench.lab
+    python -m tests.lab.bench.proxy
+    python -m tests.lab.bench.lab

@@ -6,11 +6,13 @@ import signal
 import sys
 from typing import NoReturn
 
+from lab import inheritance
 from lab.cli import main
 
 
 def entry() -> NoReturn:
     """Run the command line and exit with its status."""
+    inheritance.put_in_order()
     try:
         status = main(sys.argv[1:])
     except KeyboardInterrupt:

@@ -5,26 +5,38 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
 
 class Children:
-    """Exit statuses by pid, for processes that the launcher started and the kernel gave to us."""
+    """Exit statuses of processes that the launcher started and the kernel gave to us."""
 
     def __init__(self) -> None:
         """Start to reap in the running event loop."""
         self._waiting: dict[int, asyncio.Future[int]] = {}
-        self._early: dict[int, int] = {}
+        self._launches = 0
+        self._early: dict[int, int] = {}  # ended while a launch is under way: perhaps before we know its pid
         self._loop = asyncio.get_running_loop()
         self._loop.add_signal_handler(signal.SIGCHLD, self._reap)
 
-    def exit_of(self, pid: int) -> asyncio.Future[int]:
-        """Return a future of the exit status of `pid`: 0 to 255, or 128 + signal."""
-        future: asyncio.Future[int] = self._loop.create_future()
-        if pid in self._early:
-            future.set_result(self._early.pop(pid))
-        else:
-            self._waiting[pid] = future
-        return future
+    async def adopt(self, launch: Awaitable[int]) -> tuple[int, asyncio.Future[int]]:
+        """Wait for a launch; return its pid and the future of its exit status, 0 to 255, or 128 + signal."""
+        self._launches += 1
+        try:
+            pid = await launch
+            status: asyncio.Future[int] = self._loop.create_future()
+            if pid in self._early:
+                status.set_result(self._early.pop(pid))
+            else:
+                self._waiting[pid] = status
+            return pid, status
+        finally:
+            self._launches -= 1
+            if not self._launches:
+                self._early.clear()  # a launch that failed; its number may be used again
 
     def _reap(self) -> None:
         while True:
@@ -39,7 +51,8 @@ class Children:
     def _tell(self, pid: int, code: int) -> None:
         status = code if code >= 0 else 128 - code
         future = self._waiting.pop(pid, None)
-        if future is None:
-            self._early[pid] = status  # the launcher's answer with this pid is still on its way
-        elif not future.cancelled():
-            future.set_result(status)
+        if future is not None:
+            if not future.cancelled():
+                future.set_result(status)
+        elif self._launches:
+            self._early[pid] = status

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -38,6 +40,7 @@ examples:
   flycast-lab exec --machine 2ea7d1a3f866fb -- curl -sI http://localhost:8080
 """,
 }
+_LEAST_SECONDS, _DAY_SECONDS = 0.01, 86400
 _ENVIRONMENT_OF_MACHINES = ("HOME", "LANG", "LC_ALL", "TZ")
 
 
@@ -133,15 +136,16 @@ def _add_lab_options(parser: argparse.ArgumentParser, autostop_seconds: float) -
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 86400:  # noqa: PLR2004 - a day
-        raise argparse.ArgumentTypeError(f"expected seconds between 0 and 86400, got {text!r}")
-    return value
+    with suppress(ValueError):
+        value = float(text)
+        if _LEAST_SECONDS <= value <= _DAY_SECONDS:
+            return value
+    raise argparse.ArgumentTypeError(f"expected seconds from {_LEAST_SECONDS:g} to {_DAY_SECONDS}, got {text!r}")
 
 
 def _whole(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
+    if not re.fullmatch(r"[0-9]{1,7}", text):
+        raise argparse.ArgumentTypeError(f"expected a whole number of at most 7 digits, got {text[:99]!r}")
     return int(text)
 
 
@@ -219,10 +223,16 @@ def read_topology(configs: Sequence[Path] | None, command: str | None, scale: st
             config = read(path)
         except FlyTomlError as error:
             raise UsageError(str(error)) from None
-        dockerfile = config.dockerfile
-        built = image_command(dockerfile.read_text()) if dockerfile and dockerfile.is_file() else ()
+        built = image_command(_text_of(config.dockerfile)) if command is None and not config.processes else ()
         sources.append(AppSource(config, group_commands(config, command, built)))
     return plan(sources, scale, _machine_environment(), public=public)
+
+
+def _text_of(dockerfile: Path | None) -> str:
+    try:
+        return dockerfile.read_text(errors="replace") if dockerfile and dockerfile.exists() else ""
+    except OSError as error:
+        raise UsageError(f"{dockerfile}: expected a Dockerfile, got: {error.strerror}") from None
 
 
 def _machine_environment() -> dict[str, str]:

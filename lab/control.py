@@ -2,7 +2,8 @@
 
 An abstract unix socket, made before the lab leaves the host's network namespace: it has no file, so
 nothing stays behind whatever happens to the lab.  One JSON message a request (SOCK_SEQPACKET keeps them whole); `exec`
-carries three descriptors.  Only the user who started the lab is let in (SO_PEERCRED).
+carries three descriptors.  The reply is JSON in one or more messages, then the end.  Only the user who started
+the lab is let in, and a caller talks only to a lab of its own user (SO_PEERCRED): any user may take such a name.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import struct
 from contextlib import suppress
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 MAX_MESSAGE = 128 * 1024
 PREFIX = "flycast-lab"
 _STREAMS = 3
+_REQUEST_SECONDS = 10
+_PIECE = 32 * 1024
 
 
 class Program(Protocol):
@@ -79,33 +83,41 @@ async def serve(door: socket.socket, lab: Controlled) -> None:
 
 
 async def _attend(caller: socket.socket, lab: Controlled) -> None:
-    with caller:
-        if not _is_same_user(caller):
+    with caller, suppress(OSError):  # the caller has gone, or asks nothing in time: nobody is left to tell
+        if not is_same_user(caller):
             return
+        caller.setblocking(False)
         message, streams = await _receive(caller)
         try:
             reply = await _answer(caller, json.loads(message), streams, lab)
         except CommandError as error:
             reply = {"error": str(error), "exit": error.status}
-        except (LabError, ValueError, KeyError) as error:
-            reply = {"error": str(error), "exit": 1}
+        except Exception as error:  # noqa: BLE001 - one caller's mistake must not shut the door on the others
+            reply = {"error": str(error) or repr(error), "exit": 1}
         finally:
             for fd in streams:
                 os.close(fd)
-        with suppress(OSError):  # the caller has gone: nobody is left to tell
-            caller.send(json.dumps(reply).encode())
+        await _send(caller, json.dumps(reply).encode())
 
 
-def _is_same_user(caller: socket.socket) -> bool:
-    credentials = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+def is_same_user(other: socket.socket) -> bool:
+    """Tell whether the process at the other end belongs to this user."""
+    credentials = other.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     _, uid, _ = struct.unpack("3i", credentials)
-    return bool(uid == os.getuid())
+    return bool(uid == os.geteuid())
 
 
 async def _receive(caller: socket.socket) -> tuple[bytes, list[int]]:
-    await _readable(caller)
+    async with asyncio.timeout(_REQUEST_SECONDS):
+        await _readable(caller)
     message, fds, _, _ = socket.recv_fds(caller, MAX_MESSAGE, _STREAMS)
     return message, list(fds)
+
+
+async def _send(caller: socket.socket, reply: bytes) -> None:
+    async with asyncio.timeout(_REQUEST_SECONDS):
+        for at in range(0, len(reply), _PIECE):
+            await asyncio.get_running_loop().sock_sendall(caller, reply[at : at + _PIECE])
 
 
 async def _readable(caller: socket.socket) -> None:
@@ -147,6 +159,7 @@ async def _accompany(caller: socket.socket, program: Program) -> int:
 
 async def _pass_signals(caller: socket.socket, program: Program) -> None:
     loop = asyncio.get_running_loop()
-    while message := await loop.sock_recv(caller, MAX_MESSAGE):
-        program.send(int(json.loads(message)["signal"]))
-    program.send(1)  # SIGHUP: the terminal of the caller is gone
+    with suppress(OSError, ValueError, KeyError, TypeError):  # gone, or no signal: a hang-up either way
+        while message := await loop.sock_recv(caller, MAX_MESSAGE):
+            program.send(int(json.loads(message)["signal"]))
+    program.send(signal.SIGHUP)

@@ -30,10 +30,11 @@ _IP_BIND_ADDRESS_NO_PORT = 24  # the port is chosen at connect: more connections
 class MachineProcess:
     """The init of a Machine, or a program executed in one."""
 
-    def __init__(self, pid: int, exit_status: asyncio.Future[int]) -> None:
-        """Keep the `pid` as the lab sees it, and the future of its exit status."""
+    def __init__(self, pid: int, exit_status: asyncio.Future[int], output: LineReader | None = None) -> None:
+        """Keep the `pid` as the lab sees it, the future of its exit status, and who reads what it prints."""
         self.pid = pid
         self._exit_status = exit_status
+        self._output = output
 
     def send(self, signal_number: int) -> None:
         """Send a signal; nothing happens when the process has ended."""
@@ -42,8 +43,11 @@ class MachineProcess:
                 os.kill(self.pid, signal.Signals(signal_number))
 
     async def ended(self) -> int:
-        """Wait for the end; return the exit status."""
-        return await asyncio.shield(self._exit_status)
+        """Wait for the end and the last line it printed; return the exit status."""
+        status = await asyncio.shield(self._exit_status)
+        if self._output is not None:
+            await asyncio.shield(self._output.ended)  # soon: with pid 1 every writer is dead
+        return status
 
 
 class NamespaceGround:
@@ -59,22 +63,23 @@ class NamespaceGround:
         """Start a Machine: its init, and under it the planned program."""
         read, write = os.pipe2(os.O_CLOEXEC)
         try:
-            pid = await self._launcher.start(
-                plan.machine_id,
-                plan.argv,
-                plan.env,
-                directory=plan.directory,
-                files=etc_files(plan, NAMESERVERS[0]),
-                network=self._wiring.machines[plan.machine_id],
-                output=write,
+            pid, exit_status = await self._children.adopt(
+                self._launcher.start(
+                    plan.machine_id,
+                    plan.argv,
+                    plan.env,
+                    directory=plan.directory,
+                    files=etc_files(plan, NAMESERVERS[0]),
+                    network=self._wiring.machines[plan.machine_id],
+                    output=write,
+                )
             )
         except BaseException:
             os.close(read)
             raise
         finally:
             os.close(write)
-        LineReader(read, on_output)
-        return MachineProcess(pid, self._children.exit_of(pid))
+        return MachineProcess(pid, exit_status, LineReader(read, on_output))
 
     async def execute(
         self,
@@ -88,10 +93,8 @@ class NamespaceGround:
     ) -> MachineProcess:
         """Run a program inside a running Machine, on three given descriptors; or on the internet's host."""
         network = self._wiring.internet if on_internet else None
-        pid = await self._launcher.execute(
-            machine.pid, argv, env, directory=directory, streams=streams, network=network
-        )
-        return MachineProcess(pid, self._children.exit_of(pid))
+        launch = self._launcher.execute(machine.pid, argv, env, directory=directory, streams=streams, network=network)
+        return MachineProcess(*await self._children.adopt(launch))
 
     def dial(self, plan: MachinePlan, port: int) -> socket.socket:
         """Return a socket of Fly's host side: the Machine sees a peer in 172.16.0.0/12."""

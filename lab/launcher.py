@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -51,9 +52,12 @@ class Launcher:
         for end in (self._socket, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MAX_MESSAGE)
         self._one_at_a_time = asyncio.Lock()
+        # The launcher keeps every signal blocked: what the terminal sends is for the program, not for it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
         if os.fork() == 0:
             self._socket.close()
             _serve(theirs)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self._socket.setblocking(False)
 
@@ -82,12 +86,15 @@ class Launcher:
 
         `network`, when given, is another network namespace to run it in.
         """
-        entries = [os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in _NAMESPACES]
-        if network is not None:
-            entries.append(os.dup(network))
+        entries: list[int] = []
         request = {"do": "execute", "argv": list(argv), "env": dict(env), "directory": directory}
         try:
+            entries.extend(os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in _NAMESPACES)
+            if network is not None:
+                entries.append(os.dup(network))
             return await self._ask(request, [*entries, *streams])
+        except FileNotFoundError:
+            raise LabError("the Machine has just ended; only a started one can run programs") from None
         finally:
             for fd in entries:
                 os.close(fd)
@@ -104,12 +111,12 @@ class Launcher:
             return int(reply["pid"])
         if reply.get("call") == "execve":
             raise CommandError(request["argv"][0], reply["errno"])
-        raise RefusedError(reply.get("call", "the launcher ended"), reply.get("errno", 0))
+        if not reply:
+            raise LabError("the lab's launcher has ended, so nothing more can be started; start the lab again")
+        raise RefusedError(reply["call"], reply["errno"])
 
 
 def _serve(link: socket.socket) -> NoReturn:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is for the program, not for us
-    signal.signal(signal.SIGQUIT, signal.SIG_IGN)
     while True:
         message, ancillary, _, _ = link.recvmsg(_MAX_MESSAGE, socket.CMSG_LEN(_MAX_FDS * 4))
         if not message:
@@ -117,13 +124,22 @@ def _serve(link: socket.socket) -> NoReturn:
         fds = array.array("i")
         for _level, _kind, data in ancillary:
             fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-        link.send(json.dumps(_carry_out(json.loads(message), list(fds))).encode())
+        try:
+            outcome = _carry_out(json.loads(message), list(fds))
+        except OSError as error:
+            outcome = {"call": "fork", "errno": error.errno or 0}
+        link.send(json.dumps(outcome).encode())
 
 
 def _carry_out(request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
     """Fork twice, so that the process is an orphan, and read what became of it until it executes."""
     report, write = os.pipe()
-    middle = os.fork()
+    try:
+        middle = os.fork()
+    except OSError:
+        for fd in (*fds, report, write):
+            os.close(fd)
+        raise
     if middle == 0:
         try:
             (_start if request["do"] == "start" else _execute)(request, fds, write)
@@ -158,8 +174,8 @@ def _start(request: dict[str, Any], fds: list[int], write: int) -> None:
         _report(write, {"pid": init})
         os._exit(0)
     os.setsid()
+    os.umask(0o022)
     rootfs.prepare(request["machine_id"], request["files"])
-    signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
     _use_streams((os.open(os.devnull, os.O_RDONLY), output, output))
     app = os.fork() if request["argv"] else 0
     if request["argv"] and app == 0:
@@ -199,6 +215,8 @@ def _become(request: dict[str, Any], write: int) -> NoReturn:
         os.execvpe(request["argv"][0], request["argv"], request["env"])  # noqa: S606 - the lab's purpose
     except OSError as error:
         _report(write, {"call": "execve", "errno": error.errno or 0})
+    except ValueError:  # a NUL byte
+        _report(write, {"call": "execve", "errno": errno.EINVAL})
     finally:
         os._exit(127)
 

@@ -63,9 +63,9 @@ class LoopbackGround:
     """Where Machines are processes and every address is 127.0.0.1 with a port of its own."""
 
     def __init__(self, topology: Topology) -> None:
-        """Choose free ports for every service of every Machine."""
-        self._ports = {
-            (machine.machine_id, service.internal_port): _free_port()
+        """Reserve a port for every service of every Machine."""
+        self._reserved = {
+            (machine.machine_id, service.internal_port): _reserve_port()
             for app in topology.apps
             for machine in app.machines
             for service in app.services
@@ -96,7 +96,8 @@ class LoopbackGround:
         return LoopbackProcess(process)
 
     def _environment(self, plan: MachinePlan) -> dict[str, str]:
-        moved = {str(port): str(free) for (machine, port), free in self._ports.items() if machine == plan.machine_id}
+        ports = [port for machine_id, port in self._reserved if machine_id == plan.machine_id]
+        moved = {str(port): str(self.endpoint(plan, port)[1]) for port in ports}
         return {name: moved.get(value, value) for name, value in plan.env.items()}
 
     def dial(self, plan: MachinePlan, port: int) -> socket.socket:
@@ -108,7 +109,7 @@ class LoopbackGround:
 
     def endpoint(self, plan: MachinePlan, port: int) -> tuple[str, int]:
         """Return where the Machine's internal port really is."""
-        return LOOPBACK, self._ports[plan.machine_id, port]
+        return LOOPBACK, self._reserved[plan.machine_id, port].getsockname()[1]
 
     def listen_at_edge(self, address: str, port: int) -> socket.socket:
         """Return a listening socket that stands for the Flycast `address` and `port`."""
@@ -126,9 +127,18 @@ class LoopbackGround:
         return udp, tcp
 
 
-def _free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as probe:
-        return int(probe.getsockname()[1])
+def _reserve_port() -> socket.socket:
+    """Return a socket that keeps a port from others: bound and not listening, so that a server may still take it.
+
+    Servers set SO_REUSEADDR, and two such sockets may share a port while neither listens.
+    """
+    family, address = (socket.AF_INET6, "::") if socket.has_dualstack_ipv6() else (socket.AF_INET, "0.0.0.0")
+    reserved = socket.socket(family, socket.SOCK_STREAM)
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        reserved.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    reserved.bind((address, 0))
+    return reserved
 
 
 def _die_with_the_lab() -> None:

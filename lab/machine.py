@@ -167,8 +167,10 @@ class Machine:
         status = await process.ended()
         self.process = None
         self.last_status = status
-        level = "info" if status == 0 or self._state is MachineState.STOPPING else "error"
-        self._say("app", f"Main child exited with code: {status}", level)
+        if status == 0 or self._state is MachineState.STOPPING:
+            self._say("app", f"Main child exited with code: {status}")
+        else:
+            self._say("app", f"Main child exited with code: {status}; its last line: {self.last_line}", "error")
         self._move(Event.EXIT)
 
     def _hear(self, line: str) -> None:

@@ -49,4 +49,6 @@ class LineReader:
 
     def _hand_on(self, line: bytes) -> None:
         text = line.decode("utf-8", "backslashreplace")
-        self._on_line("".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in text))
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in text)
+        self._on_line(text)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import select
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.cli import program_of
-from lab.control import MAX_MESSAGE, PREFIX, door_name
+from lab.control import MAX_MESSAGE, PREFIX, door_name, is_same_user
 from lab.errors import LabError, UsageError
+from lab.inheritance import heeded
+from lab.rootfs import current_directory
 
 if TYPE_CHECKING:
     import argparse
@@ -25,47 +30,79 @@ _TIMEOUT_SECONDS = 10
 def do(arguments: argparse.Namespace) -> int:
     """Carry out one command on the chosen lab; return its exit status."""
     program = program_of(arguments) if arguments.do == "exec" else []
-    with _enter(arguments.lab) as door:
+    pid = _chosen(arguments.lab)
+    with _knock(pid) as door:
         if program:
             return _execute(door, arguments.machine, program)
-        reply = _ask(door, {"do": arguments.do})
-        if arguments.do == "status":
-            print(json.dumps(reply, indent=2) if arguments.json else "\n".join(_table(reply)))
-        else:
-            door.recv(MAX_MESSAGE)  # returns when the lab has ended and its socket with it
+        if arguments.do == "down":
+            return _take_down(door, pid)
+        reply = _ask(door, {"do": "status"})
+        print(json.dumps(reply, indent=2) if arguments.json else "\n".join(_table(reply)))
         return 0
 
 
 def labs_up() -> list[int]:
     """Return the process ids of this user's labs that are up."""
-    mark = f"@{PREFIX}/{os.geteuid()}/"
-    names = {line.split()[-1] for line in Path("/proc/net/unix").read_text("utf-8", "replace").splitlines()[1:]}
-    return sorted(int(name.removeprefix(mark)) for name in names if name.startswith(mark))
+    name = re.compile(rf"@{PREFIX}/{os.geteuid()}/([0-9]{{1,9}})$", re.MULTILINE)
+    names = name.findall(Path("/proc/net/unix").read_text("latin-1"))
+    found = []
+    for pid in sorted({int(name) for name in names}):
+        with suppress(LabError):
+            _knock(pid).close()
+            found.append(pid)
+    return found
 
 
-def _enter(wanted: int | None) -> socket.socket:
+def _chosen(wanted: int | None) -> int:
+    if wanted is not None:
+        return wanted
     up = labs_up()
-    if wanted is None:
-        if not up:
-            raise LabError("no lab of yours is up; start one with 'flycast-lab up'")
-        if len(up) > 1:
-            raise UsageError(f"several labs are up ({', '.join(map(str, up))}); choose one with --lab PID")
-        wanted = up[0]
+    if not up:
+        raise LabError("no lab of yours is up; start one with 'flycast-lab up'")
+    if len(up) > 1:
+        raise UsageError(f"several labs are up ({', '.join(map(str, up))}); choose one with --lab PID")
+    return up[0]
+
+
+def _knock(pid: int) -> socket.socket:
+    """Return a connection to the lab of process `pid`; another user's under that name is none."""
     door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    door.settimeout(_TIMEOUT_SECONDS)
     try:
-        door.connect(door_name(os.geteuid(), wanted))
+        door.connect(door_name(os.geteuid(), pid))
+        if is_same_user(door):
+            return door
     except OSError:
-        door.close()
-        raise LabError(f"no lab of yours with process id {wanted} is up") from None
-    return door
+        pass
+    door.close()
+    raise LabError(f"no lab of yours with process id {pid} is up")
 
 
 def _ask(door: socket.socket, request: dict[str, Any]) -> dict[str, Any]:
-    door.settimeout(_TIMEOUT_SECONDS)
-    door.send(json.dumps(request).encode())
-    reply: dict[str, Any] = json.loads(door.recv(MAX_MESSAGE) or b'{"error": "the lab ended"}')
+    try:
+        door.send(json.dumps(request).encode())
+        reply = _reply(door)
+    except TimeoutError:
+        raise LabError(f"the lab does not answer within {_TIMEOUT_SECONDS} s; is it stopped (Ctrl-Z)?") from None
     if "error" in reply:
         raise LabError(reply["error"])
+    return reply
+
+
+def _take_down(door: socket.socket, pid: int) -> int:
+    lab = os.pidfd_open(pid)
+    _ask(door, {"do": "down"})
+    if not select.select([lab], [], [], _TIMEOUT_SECONDS)[0]:
+        raise LabError(f"the lab was told, but has not ended within {_TIMEOUT_SECONDS} s; end it with: kill -9 {pid}")
+    return 0
+
+
+def _reply(door: socket.socket) -> dict[str, Any]:
+    pieces = []
+    with suppress(ConnectionError):  # a lab that was killed
+        while piece := door.recv(MAX_MESSAGE):
+            pieces.append(piece)
+    reply: dict[str, Any] = json.loads(b"".join(pieces) or b'{"error": "the lab ended", "exit": 1}')
     return reply
 
 
@@ -82,19 +119,21 @@ def _execute(door: socket.socket, machine: str, program: list[str]) -> int:
         "machine": machine,
         "argv": program,
         "env": dict(os.environ),
-        "directory": str(Path.cwd()),
+        "directory": current_directory(),
     }
     message = json.dumps(request).encode()
     if len(message) > MAX_MESSAGE:
         raise UsageError(f"exec: command and environment take {len(message)} bytes, at most {MAX_MESSAGE} fit")
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
-        door.send(json.dumps({"signal": number}).encode())
+        with suppress(OSError):  # the lab has ended, as the reply tells next
+            door.send(json.dumps({"signal": number}).encode())
 
     socket.send_fds(door, [message], [0, 1, 2])
-    for number in _PASSED_ON:
+    for number in heeded(*_PASSED_ON):
         signal.signal(number, pass_on)
-    reply: dict[str, Any] = json.loads(door.recv(MAX_MESSAGE) or b'{"error": "the lab ended", "exit": 1}')
+    door.settimeout(None)  # a program takes as long as it takes
+    reply = _reply(door)
     if "error" in reply:
         print(f"flycast-lab: {reply['error']}", file=sys.stderr)
     return int(reply["exit"])

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 from lab import namespaces as ns
 from lab.errors import RefusedError
+from lab.inheritance import heeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 RUN_DIRECTORY = "/run"
-_OUTER_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
+_OUTER_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _SENT_BY_KERNEL = 0x80  # si_code SI_KERNEL: the terminal sent it to the whole foreground group
 
 
@@ -34,7 +36,8 @@ def run_in_sandbox(inside: Callable[[], int]) -> int:
     """
     life_read, life_write = os.pipe()
     _leave_host()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OUTER_SIGNALS | {signal.SIGCHLD})
+    watched = heeded(*_OUTER_SIGNALS) | {signal.SIGCHLD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
@@ -42,7 +45,7 @@ def run_in_sandbox(inside: Callable[[], int]) -> int:
         os.close(life_write)
         _be_first_process(inside, life_read, before)
     os.close(life_read)
-    return _wait_for(child)
+    return _wait_for(child, watched)
 
 
 def _leave_host() -> None:
@@ -65,6 +68,8 @@ def _be_first_process(inside: Callable[[], int], life: int, mask: set[int | sign
         ns.die_with_parent(signal.SIGKILL)
         if select.select([life], [], [], 0)[0]:
             os._exit(128 + signal.SIGKILL)  # the parent died before the line above could count
+        for number in heeded(signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _leave)  # the kernel drops what pid 1 does not handle
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         prepare_mounts()
         status = inside()
@@ -75,11 +80,17 @@ def _be_first_process(inside: Callable[[], int], life: int, mask: set[int | sign
     except RefusedError as error:
         print(f"flycast-lab: the host refused {error}; see 'flycast-lab doctor'", file=sys.stderr)
         status = 1
+    except BrokenPipeError:
+        status = 128 + signal.SIGPIPE
     except BaseException:  # noqa: BLE001 - pid 1 has no caller to raise to
         traceback.print_exc()
     finally:
         _flush()
         os._exit(status)
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def _flush() -> None:
@@ -95,10 +106,10 @@ def prepare_mounts() -> None:
     ns.mount("tmpfs", RUN_DIRECTORY, "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, "mode=755")
 
 
-def _wait_for(child: int) -> int:
+def _wait_for(child: int, watched: set[signal.Signals]) -> int:
     """Pass on signals sent to this process alone; those from the terminal reached the lab already."""
     while True:
-        info = signal.sigwaitinfo(_OUTER_SIGNALS | {signal.SIGCHLD})
+        info = signal.sigwaitinfo(watched)
         if info.si_signo != signal.SIGCHLD:
             if info.si_code != _SENT_BY_KERNEL:
                 os.kill(child, signal.SIGTERM)

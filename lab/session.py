@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from lab.control import open_door
 from lab.errors import CommandError, LabError
+from lab.inheritance import heeded
 from lab.log import LineLog
+from lab.rootfs import current_directory
 from lab.sandbox import run_in_sandbox
 
 if TYPE_CHECKING:
@@ -96,8 +98,8 @@ class Session:
 
     async def run_in_foreground(self, program: Sequence[str], machine_id: str = "shell") -> int:
         """Run a program of this terminal on the shell Machine; return its exit status."""
-        here, env = os.getcwd(), dict(os.environ)  # noqa: PTH109 - a plain string for chdir
-        self.foreground = await self.execute(machine_id, program, env, here, (0, 1, 2))
+        env = dict(os.environ)
+        self.foreground = await self.execute(machine_id, program, env, current_directory(), (0, 1, 2))
         try:
             return await self.foreground.ended()
         finally:
@@ -146,8 +148,8 @@ def _within(topology: Topology, options: LabOptions, work: Work, log: LineLog) -
         from lab.wire import Wiring  # noqa: PLC0415 - heavy, and the launcher stays small without it
 
         try:
-            wiring = Wiring.lay(topology)
             _raise_descriptor_limit()
+            wiring = Wiring.lay(topology)
             return asyncio.run(_live(topology, options, launcher, wiring, log, door, work))
         except CommandError as error:
             print(f"flycast-lab: {error}", file=sys.stderr)
@@ -186,14 +188,19 @@ async def _until_done_or_told(session: Session, work: Work) -> int:
     loop = asyncio.get_running_loop()
     told: list[signal.Signals] = []
     working = asyncio.ensure_future(_deploy_and(work, session))
+    down = asyncio.ensure_future(session.taken_down.wait())
 
     def tell(number: signal.Signals) -> None:
         if number is not signal.SIGINT or session.foreground is None:  # Ctrl-C reached the program itself
             told.append(number)
             working.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in heeded(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, tell, number)
+    await asyncio.wait([working, down], return_when=asyncio.FIRST_COMPLETED)
+    if not working.done():
+        tell(signal.SIGTERM)  # taken down from another terminal in the middle of its work
+    down.cancel()
     try:
         return await working
     except asyncio.CancelledError:
@@ -220,10 +227,15 @@ def _writers(log_file: Path | None, out: Any, levels: set[str]) -> list[Callable
 
     def to_terminal(level: str, line: str) -> None:
         if level in levels:
-            with suppress(BrokenPipeError):
+            with suppress(OSError):  # a terminal that is gone must not end the lab half-way
                 print(f"\x1b[{_COLOURS[level]}m{line}\x1b[0m" if colour else line, file=out, flush=True)
 
     if log_file is None:
         return [to_terminal]
     file = log_file.open("a", encoding="utf-8", buffering=1)
-    return [to_terminal, lambda _level, line: print(line, file=file)]
+
+    def to_file(_level: str, line: str) -> None:
+        with suppress(OSError):  # a full disk neither
+            print(line, file=file)
+
+    return [to_terminal, to_file]

@@ -12,6 +12,7 @@ from lab.deploy import deploy
 from lab.machine import Machine
 from lab.nameserver import AppRecord, MachineRecord, NameServer, View
 from lab.proxy.app import AppProxy
+from lab.services import served_ports
 from lab.states import MachineState
 from lab.topology import NAMESERVERS
 
@@ -47,13 +48,11 @@ class Lab:
         return AppProxy(app.name, app.services, backends, region=app.primary_region, log=self._log)
 
     async def __aenter__(self) -> Self:
-        """Open every socket and begin the autostop passes; Machines stay as created."""
+        """Open every socket; Machines stay as created."""
         async with AsyncExitStack() as stack:
             await self._serve_names(stack)
             for app in self.topology.apps:
                 await self._serve_app(app, stack)
-            stopping = asyncio.create_task(self._autostop())
-            stack.callback(stopping.cancel)
             self._stack = stack.pop_all()
         return self
 
@@ -87,8 +86,12 @@ class Lab:
         }
 
     async def deploy(self) -> list[str]:
-        """Start every Machine as a deploy does; return a warning for each that is not reachable."""
+        """Start every Machine as a deploy does; return a warning for each that is not reachable.
+
+        The autostop passes begin when it is over: before, a Machine that does not listen yet would look idle.
+        """
         found = await asyncio.gather(*(deploy(app, self.machines) for app in self.topology.apps))
+        self._stack.callback(asyncio.create_task(self._autostop()).cancel)
         return [warning for warnings in found for warning in warnings]
 
     async def stop_machines(self, within_seconds: float) -> None:
@@ -109,13 +112,9 @@ class Lab:
         proxy = self.proxies[app.name]
         stack.push_async_callback(proxy.close)
         for service in app.services:
-            for entry in service.ports:
-                if "tls" in entry.handlers:
-                    continue  # Flycast has no certificates
-                for port in range(entry.start_port, entry.end_port + 1):
-                    for address in filter(None, (app.flycast_ip, app.public_ip)):
-                        listener = self._ground.listen_at_edge(address, port)
-                        await proxy.serve(listener, service, entry)
+            for port, entry in served_ports(service):
+                for address in filter(None, (app.flycast_ip, app.public_ip)):
+                    await proxy.serve(self._ground.listen_at_edge(address, port), service, entry)
 
     async def _autostop(self) -> None:
         interval = self._options.autostop_interval_seconds

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
+from lab import services
 from lab.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ INTERNET = "2001:db8:0:1"  # RFC 3849: prefixes for documentation stand for the 
 PUBLIC = "2001:db8:f17"  # and for what Fly announces to it
 MAX_MACHINES = 8192  # as many /29 as 172.19.0.0/16 has
 _REGION = re.compile(r"[a-z]{3}")
+_COUNT = re.compile(r"[0-9]{1,4}")
 _APP_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -90,13 +92,11 @@ class AppSource:
 
 def parse_scale(text: str, primary_region: str) -> dict[str, int]:
     """Read `--scale`: `3` in the primary region, or `ams=2,cdg=1`; raise `UsageError` on anything else."""
-    if text.isdecimal() and int(text) > 0:
-        return {primary_region: int(text)}
     counts: dict[str, int] = {}
-    for part in text.split(","):
+    for part in [f"{primary_region}={text}"] if text.isdecimal() else text.split(","):
         region, _, number = part.partition("=")
-        if not _REGION.fullmatch(region) or not number.isdecimal() or int(number) == 0 or region in counts:
-            raise UsageError(f"--scale: expected a number or REGION=N,… with regions like ams, got {text!r}")
+        if not _REGION.fullmatch(region) or not _COUNT.fullmatch(number) or int(number) == 0 or region in counts:
+            raise UsageError(f"--scale: expected a number or REGION=N,… with regions like ams, got {text[:99]!r}")
         counts[region] = int(number)
     return counts
 
@@ -134,6 +134,9 @@ def _plan_app(
         expected = "a name of lower-case letters, digits and dashes"
         raise UsageError(f"{config.path}: app: expected {expected}, got {config.app_name!r}")
     region = config.primary_region or "ams"
+    if not _REGION.fullmatch(region):
+        raise UsageError(f"{config.path}: primary_region: expected three letters like ams, got {region!r}")
+    services.check(config, source.commands)
     machines: list[MachinePlan] = []
     for group, argv in source.commands.items():
         for place, number in parse_scale(scale, region).items():
@@ -194,7 +197,7 @@ def _plan_machine(
 def group_commands(config: FlyToml, command: str | None, image_command: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return what each process group runs: `--command`, else `[processes]`, else the Dockerfile's CMD."""
     if command is not None:
-        return {"app": _split(command, "--command")}
+        return dict.fromkeys(config.processes or ("app",), _split(command, "--command"))
     if config.processes:
         where = f"{config.path}: processes"
         return {group: _split(text, f"{where}.{group}") for group, text in config.processes.items()}
@@ -209,6 +212,6 @@ def _split(command: str, where: str) -> tuple[str, ...]:
         argv = tuple(shlex.split(command))
     except ValueError as error:
         raise UsageError(f"{where}: expected a shell command, got {command!r} ({error})") from None
-    if not argv:
-        raise UsageError(f"{where}: expected a command, got an empty one")
+    if not argv or not argv[0] or "\0" in command:
+        raise UsageError(f"{where}: expected a command, got {command[:99]!r}")
     return argv

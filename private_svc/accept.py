@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PER_WAKE_UP = 64  # then others get their turn
+MORE_THAN_QUEUED = 65536
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 NO_ROOM_PAUSE_SECONDS = 0.1
 GONE_AGAIN = (  # accept(2): errors of the new connection, not of the listening socket
@@ -28,7 +29,6 @@ GONE_AGAIN = (  # accept(2): errors of the new connection, not of the listening 
     errno.EOPNOTSUPP,
     errno.ETIMEDOUT,
 )
-AT_THE_END = 65536  # more than any queue holds
 
 
 class Acceptor:
@@ -51,33 +51,34 @@ class Acceptor:
         self._take = take
         self._limit = limit
         self._open = 0
-        self._reading = False
         self._said_no_room = False
 
     def start(self) -> None:
-        """Begin to accept."""
-        self._reading = True
-        self._loop.add_reader(self._listening, self._ready)
+        """Begin to accept, or go on after a pause."""
+        if self._listening.fileno() >= 0:
+            self._loop.add_reader(self._listening, self._ready)
 
     def released(self) -> None:
         """Note that a taken connection is closed."""
         self._open -= 1
-        self._resume()
+        if self._open == self._limit - 1:
+            self.start()
 
     def finish(self) -> None:
         """Take everybody still in the kernel's queue, whatever the limit, then close the listening socket."""
         if self._listening.fileno() < 0:
             return
-        self._pause()
-        for _ in range(AT_THE_END):
+        self._loop.remove_reader(self._listening)
+        self._limit = 0  # nobody starts it again
+        for _ in range(MORE_THAN_QUEUED):
             if not self._accept_one():
                 break
-        self._listening.close()
+        self._listening.close()  # at once: who is greeted between the last accept and this is lost
 
     def _ready(self) -> None:
         for _ in range(PER_WAKE_UP):
             if self._open >= self._limit:
-                self._pause()
+                self._loop.remove_reader(self._listening)
                 return
             if not self._accept_one():
                 return
@@ -86,7 +87,7 @@ class Acceptor:
         """Take the next caller; False when there is none, or no room for one."""
         try:
             connection, address = self._listening.accept()
-        except (BlockingIOError, InterruptedError):
+        except BlockingIOError:
             return False
         except OSError as error:
             if error.errno in NO_ROOM:
@@ -103,15 +104,5 @@ class Acceptor:
         if not self._said_no_room:
             self._said_no_room = True
             logs.event("cannot accept", level=logging.WARNING, reason=error.strerror, retry="callers wait meanwhile")
-        if self._reading:
-            self._pause()
-            self._loop.call_later(NO_ROOM_PAUSE_SECONDS, self._resume)
-
-    def _pause(self) -> None:
-        if self._reading:
-            self._reading = False
-            self._loop.remove_reader(self._listening)
-
-    def _resume(self) -> None:
-        if not self._reading and self._listening.fileno() >= 0 and self._open < self._limit:
-            self.start()
+        self._loop.remove_reader(self._listening)
+        self._loop.call_later(NO_ROOM_PAUSE_SECONDS, self.start)

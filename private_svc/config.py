@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import NoReturn
 
+    Kind = tuple[str, Callable[[str], object]]
+
 
 class ConfigError(Exception):
     """Some settings cannot be used; `problems` holds one line for each."""
@@ -36,10 +38,9 @@ def _switch(text: str) -> bool:
 
 def _seconds(text: str) -> float:
     whole, point, fraction = text.partition(".")
-    seconds = _whole(whole, 300) + (_whole(fraction, 999) / 10 ** len(fraction) if point else 0)
-    if seconds > 300:  # noqa: PLR2004 - Fly's highest kill_timeout
+    if _whole(whole, 300) == 300 and fraction.strip("0"):  # noqa: PLR2004 - Fly's highest kill_timeout
         raise ValueError(text)
-    return float(seconds)
+    return float(text) if point and _whole(fraction, 999) else float(whole)
 
 
 def _networks(text: str) -> tuple[str, ...]:
@@ -61,53 +62,28 @@ def _log_format(text: str) -> str:
 class Setting:
     """One environment variable: how it is read and what it is for."""
 
-    __slots__ = ("default", "example", "expected", "meaning", "name", "parse")
+    __slots__ = ("default", "expected", "meaning", "name", "parse")
 
-    def __init__(
-        self,
-        name: str,
-        default: str,
-        expected: str,
-        meaning: str,
-        example: str,
-        parse: Callable[[str], object],
-    ) -> None:
+    def __init__(self, name: str, kind: Kind, default: str, meaning: str) -> None:
         self.name = name
+        self.expected, self.parse = kind
         self.default = default
-        self.expected = expected
         self.meaning = meaning
-        self.example = example
-        self.parse = parse
 
+
+PORT = ("a port, 0 to 65535", _port)
+SWITCH = ("1 or 0", _switch)
+SECONDS = ("seconds, 0 to 300", _seconds)
+NETWORKS = ("networks like 172.16.0.0/12, separated by commas, none in fdaa::/16", _networks)
+LOG_FORMAT = ("auto, text or json", _log_format)
 
 SETTINGS = (
-    Setting("PORT", "8080", "a port, 0 to 65535", "admin HTTP listener; 0 = any free port", "9000", _port),
-    Setting("HELLO_PORT", "1848", "a port, 0 to 65535", "raw TCP hello listener; 0 = any free port", "0", _port),
-    Setting("PRIVATE_ONLY", "1", "1 or 0", "1 = refuse what came in through a public address", "0", _switch),
-    Setting(
-        "PLATFORM_NETWORKS",
-        "172.16.0.0/12",
-        "networks like 172.16.0.0/12, separated by commas, none in fdaa::/16",
-        "peers that are Fly's host side, whose Fly-Client-IP is believed",
-        "172.16.0.0/16,172.19.0.0/16",
-        _networks,
-    ),
-    Setting(
-        "DRAIN_SECONDS",
-        "8",
-        "seconds, 0 to 300",
-        "finish in-flight work after SIGINT or SIGTERM; keep it below kill_timeout",
-        "2.5",
-        _seconds,
-    ),
-    Setting(
-        "LOG_FORMAT",
-        "auto",
-        "auto, text or json",
-        "auto = text on a terminal, JSON lines otherwise",
-        "json",
-        _log_format,
-    ),
+    Setting("PORT", PORT, "8080", "admin HTTP listener; 0 = any free port"),
+    Setting("HELLO_PORT", PORT, "1848", "raw TCP hello listener; 0 = any free port"),
+    Setting("PRIVATE_ONLY", SWITCH, "1", "1 = refuse what came in through a public address"),
+    Setting("PLATFORM_NETWORKS", NETWORKS, "172.16.0.0/12", "Fly's host side: peers whose Fly-Client-IP is believed"),
+    Setting("DRAIN_SECONDS", SECONDS, "8", "finish in-flight work after a signal; keep it below kill_timeout"),
+    Setting("LOG_FORMAT", LOG_FORMAT, "auto", "auto = text on a terminal, JSON lines otherwise"),
 )
 
 
@@ -156,18 +132,17 @@ def _default(setting: Setting) -> object:
 
 
 def usage() -> str:
-    """Return the text of `--help`: every setting with its default, what it expects and an example."""
-    width = max(len(setting.name) for setting in SETTINGS)
-    lines = ["usage: private-svc [--help | --version]", "", "Settings are environment variables:", ""]
-    for setting in SETTINGS:
-        lines += [
-            f"  {setting.name:<{width}}  {setting.meaning}",
-            f"  {'':<{width}}  expects {setting.expected}; default {setting.default};",
-            f"  {'':<{width}}  example {setting.name}={setting.example}",
+    """Return the text of `--help`: every setting with its default and what it expects."""
+    rows = (f"  {it.name:<18} {it.meaning}\n{'':<21}{it.expected}; default {it.default};" for it in SETTINGS)
+    return "\n".join(
+        [
+            "usage: private-svc [--help | --version]",
+            "",
+            "Settings are environment variables:",
+            "",
+            *rows,
+            "",
+            "SIGINT or SIGTERM drains and exits 0; a second signal exits at once with 128 + its number.",
+            "Exit status 1: a port could not be bound. 2: a setting or an option cannot be used.",
         ]
-    lines += [
-        "",
-        "SIGINT or SIGTERM drains and exits 0; a second signal exits at once with 128 + its number.",
-        "Exit status 1: a port could not be bound. 2: a setting or an option cannot be used.",
-    ]
-    return "\n".join(lines)
+    )

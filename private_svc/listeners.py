@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BACKLOG = 4096  # callers the kernel holds while Python starts
 NO_IPV6 = (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EADDRNOTAVAIL)
+IPV4_REACH = "Flycast only: this kernel has no IPv6, so 6PN and .internal names cannot reach it"
 LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 
@@ -36,36 +37,29 @@ class BindError(Exception):
 class Listener:
     """A bound socket that nobody accepts from yet; `address` is the real one, as `[::]:8080`."""
 
-    __slots__ = ("address", "dual_stack", "name", "setting", "socket")
+    __slots__ = ("address", "name", "reach", "setting", "socket")
 
-    def __init__(self, name: str, setting: str, bound: socket, *, dual_stack: bool) -> None:
+    def __init__(self, name: str, setting: str, bound: socket) -> None:
         host, port = bound.getsockname()[:2]
         self.name = name
         self.setting = setting
         self.socket = bound
-        self.dual_stack = dual_stack
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-    @property
-    def reach(self) -> str:
-        """Who can reach it on Fly."""
-        if self.dual_stack:
-            return "Flycast and 6PN"
-        return "Flycast only: this kernel has no IPv6, so 6PN and .internal names cannot reach it"
+        self.address = f"[{host}]:{port}" if bound.family == AF_INET6 else f"{host}:{port}"
+        self.reach = "Flycast and 6PN" if bound.family == AF_INET6 else IPV4_REACH
 
 
 def bind(name: str, setting: str, port: int, open_socket: Callable[[int, int, int], socket] = socket) -> Listener:
     """Return a listener for `port` on every address, not yet listening; raise `BindError`, which names `setting`."""
     try:
         try:
-            bound, dual_stack = _bound(open_socket, AF_INET6, "::", port), True
+            bound = _bound(open_socket, AF_INET6, "::", port)
         except OSError as error:
             if error.errno not in NO_IPV6:
                 raise
-            bound, dual_stack = _bound(open_socket, AF_INET, "0.0.0.0", port), False
+            bound = _bound(open_socket, AF_INET, "0.0.0.0", port)
     except OSError as error:
         raise _explained(error, setting, port) from error
-    return Listener(name, setting, bound, dual_stack=dual_stack)
+    return Listener(name, setting, bound)
 
 
 def listen(*listeners: Listener) -> None:
@@ -98,15 +92,12 @@ def _bound(open_socket: Callable[[int, int, int], socket], family: int, host: st
 
 
 def _explained(error: OSError, setting: str, port: int) -> BindError:
-    return BindError(f"{setting}: cannot listen on port {port}: {_reason(error, port, setting)}")
-
-
-def _reason(error: OSError, port: int, setting: str) -> str:
+    reason = error.strerror or str(error)
     if error.errno == errno.EADDRINUSE:
-        return f"{holder_of(port) or 'another process'} has it; stop that, or set {setting} to a free port"
-    if error.errno == errno.EACCES:
-        return f"not allowed for this user; set {setting} to a port from 1024 up"
-    return error.strerror or str(error)
+        reason = f"{holder_of(port) or 'another process'} has it; stop that, or set {setting} to a free port"
+    elif error.errno == errno.EACCES:
+        reason = f"not allowed for this user; set {setting} to a port from 1024 up"
+    return BindError(f"{setting}: cannot listen on port {port}: {reason}")
 
 
 def holder_of(port: int) -> str | None:

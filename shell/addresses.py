@@ -13,7 +13,7 @@ from enum import StrEnum
 from ipaddress import IPv6Address
 
 _FLY_PREFIX = 0xFDAA
-_NAMESERVER = 3
+_NAMESERVER_END, _FLYCAST_MIDDLE = [0, 0, 0, 0, 3], [0, 1, 0, 0]
 
 
 class AddressKind(StrEnum):
@@ -36,30 +36,19 @@ class Address:
     host: str = ""
     machine: str = ""
 
-    def __str__(self) -> str:
-        """Say the address in words."""
-        parts = [f"network {self.network}"] if self.network else []
-        if self.kind is AddressKind.SIX_PN:
-            parts += [f"host {self.host}", f"machine {self.machine}"]
-        return ", ".join([f"{self.kind}", *parts])
-
 
 def take_apart(text: str) -> Address:
     """Return the parts of an IPv6 address; raise `ValueError` when it is not one."""
     address = IPv6Address(text)
-    shown = str(address)
-    if address.ipv4_mapped is not None:
-        shown = f"::ffff:{address.ipv4_mapped}"
-        kind = AddressKind.LOOPBACK if address.ipv4_mapped.is_loopback else AddressKind.OTHER
-        return Address(shown, kind)
+    mapped = address.ipv4_mapped
+    shown = f"::ffff:{mapped}" if mapped else str(address)
     groups = [int.from_bytes(address.packed[n : n + 2]) for n in range(0, 16, 2)]
     if groups[0] != _FLY_PREFIX:
-        return Address(shown, AddressKind.LOOPBACK if address.is_loopback else AddressKind.OTHER)
+        return Address(shown, AddressKind.LOOPBACK if (mapped or address).is_loopback else AddressKind.OTHER)
     network = f"{IPv6Address(address.packed[:6] + bytes(10))}/48"
-    rest = groups[3:]
-    if rest == [0, 0, 0, 0, _NAMESERVER]:
+    if groups[3:] == _NAMESERVER_END:
         return Address(shown, AddressKind.NAMESERVER, network if any(groups[1:3]) else "")
-    if rest[:4] == [0, 1, 0, 0]:
+    if groups[3:7] == _FLYCAST_MIDDLE:
         return Address(shown, AddressKind.FLYCAST, network)
     host, machine = (f"{groups[n]:x}:{groups[n + 1]:x}" for n in (3, 5))
     return Address(shown, AddressKind.SIX_PN, network, host, machine)

@@ -4,7 +4,6 @@ Rules
 - NOERROR with records is ok; NOERROR without is NODATA: the name exists, the type does not (RFC 2308).
 - NXDOMAIN means that the name does not exist at all (RFC 8020).
 - `vms` and `all.vms` hold `id region,id region`; `regions` and `_apps` hold `a,b` (FLY_FACTS §4).
-- The strings of one TXT record are one text (RFC 7208 §3.3 for the custom; the lab splits at 255 bytes).
 """
 
 from __future__ import annotations
@@ -56,6 +55,13 @@ class Answer:
     elapsed_ms: float = 0.0
     server: str = ""
     over_tcp: bool = False
+
+    def __str__(self) -> str:
+        """Say what was asked of whom, and how it ended."""
+        said = f"{self.name} {self.record_type} from {self.server}: {self.outcome}"
+        if not self.outcome.silent:
+            return said
+        return f"no nameserver answers: {said}; is this machine on the private network? --dns ADDR asks another server"
 
 
 @dataclass(frozen=True, slots=True, order=True)

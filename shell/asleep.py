@@ -4,7 +4,9 @@ Rules
 - `all.vms` lists the deployed Machines, `vms` the started ones: the difference is asleep (FLY_FACTS §4).
 - Looking is a DNS question, which wakes nothing. Nothing announces sleep, so it is looked for twice a second.
 - On Fly autostop comes 2 to 8 minutes after the last request and takes one Machine at a time (FLY_FACTS §5).
-- The wait ends with an error after `wait_seconds` (`--wait`), or after three looks in a row that failed.
+- DNS lags (TTL 5 s, FLY_FACTS §4): after a request, "asleep" is believed once a Machine was seen up since, or
+  when it has been said for three TTLs.
+- A wait ends with an error after `wait_seconds` (`--wait`), or after three looks in a row that failed.
 """
 
 from __future__ import annotations
@@ -16,12 +18,14 @@ from shell.answers import Answer, ListedMachine, Outcome, RecordType, listed_mac
 from shell.errors import NotWellError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from shell.progress import Progress
 
 LOOK_EVERY_SECONDS = 0.5
-_FAILED_LOOKS_AT_MOST = 3
+SEEN_UP_WITHIN_SECONDS = 15.0
+_FORGIVEN_LOOKS = 2
+_MEANWHILE = "leave the app alone: a request or an open page keeps it up; Fly stops it 2 to 8 min after the last"
 
 
 class LookFailedError(NotWellError):
@@ -35,82 +39,76 @@ class AppView:
     deployed: tuple[ListedMachine, ...]
     started: tuple[ListedMachine, ...]
 
-
-def read_view(app_name: str, all_vms: Answer, vms: Answer) -> AppView:
-    """Return the view two TXT answers give; raise `NotWellError` when there is nothing to wake."""
-    for answer in (all_vms, vms):
-        if not answer.outcome.told:
-            raise LookFailedError(no_word(answer))
-    deployed = listed_machines(all_vms)
-    if all_vms.outcome is Outcome.NXDOMAIN:
-        raise NotWellError(
-            f"no app {app_name} in this private network: {all_vms.name} from {all_vms.server}: {all_vms.outcome}"
-        )
-    if not deployed:
-        raise NotWellError(f"app {app_name} has no Machines: deploy it first (`fly deploy -a {app_name}`)")
-    return AppView(deployed, listed_machines(vms))
-
-
-def no_word(answer: Answer) -> str:
-    """Say that a nameserver gave no usable answer."""
-    words = f"{answer.name} {answer.record_type} from {answer.server}: {answer.outcome}"
-    if not answer.outcome.silent:
-        return words
-    advice = "is this machine on the private network? --dns ADDR asks another server"
-    return f"no nameserver answers: {words}; {advice}"
+    def __str__(self) -> str:
+        """Say how many Machines are up and which, three at most."""
+        shown = [" ".join([f"{machine.machine_id}", machine.region]).strip() for machine in self.started[:3]]
+        more = f" and {len(self.started) - len(shown)} more" if len(self.started) > len(shown) else ""
+        return f"{len(self.started)} of {len(self.deployed)} Machines up: {', '.join(shown)}{more}"
 
 
 def look_at(app_name: str, ask: Callable[[str, RecordType], Answer]) -> AppView:
-    """Ask which Machines are up; raise `NotWellError`."""
+    """Ask which Machines are up; raise `NotWellError` when nobody says, or there is nothing to wake."""
     all_vms = ask(f"all.vms.{app_name}.internal", RecordType.TXT)
-    if all_vms.outcome.silent:
-        raise LookFailedError(no_word(all_vms))
-    return read_view(app_name, all_vms, ask(f"vms.{app_name}.internal", RecordType.TXT))
+    if not all_vms.outcome.told:
+        raise LookFailedError(str(all_vms))
+    if all_vms.outcome is Outcome.NXDOMAIN:
+        raise NotWellError(f"no app {app_name} in this private network: {all_vms}")
+    deployed = listed_machines(all_vms)
+    if not deployed:
+        raise NotWellError(f"app {app_name} has no Machines: deploy it first (`fly deploy -a {app_name}`)")
+    vms = ask(f"vms.{app_name}.internal", RecordType.TXT)
+    if not vms.outcome.told:
+        raise LookFailedError(str(vms))
+    return AppView(deployed, listed_machines(vms))
 
 
-def wait_until_asleep(
-    look: Callable[[], AppView],
-    *,
-    wait_seconds: float,
-    clock: Callable[[], float],
-    pause: Callable[[float], None],
-    progress: Progress,
-) -> float:
-    """Return the seconds waited once no Machine is up; raise `NotWellError` when that does not come."""
-    began = clock()
-    view = look()
-    failed_looks = 0
-    try:
-        while view.started:
-            waited = clock() - began
-            progress.waiting(waited, wait_seconds, view)
-            if waited >= wait_seconds:
-                raise NotWellError(_still_up(view, wait_seconds))
-            pause(min(LOOK_EVERY_SECONDS, wait_seconds - waited))
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How to look, and how time passes, in seconds."""
+
+    look: Callable[[], AppView]
+    clock: Callable[[], float]
+    pause: Callable[[float], None]
+
+    def until_asleep(self, wait_seconds: float, progress: Progress) -> float:
+        """Return the seconds waited once no Machine is up; raise `NotWellError` when that does not come."""
+        try:
+            for waited_seconds, view in self._views(wait_seconds):
+                if not view.started:
+                    progress.done(f"asleep after {waited_seconds:.1f} s")
+                    return waited_seconds
+                span = f"{waited_seconds:.0f} of at most {wait_seconds:.0f} s"
+                progress.show(f"waiting for sleep: {span}, {view}", _MEANWHILE)
+        finally:
+            progress.done()
+        raise NotWellError(
+            f"not asleep after {wait_seconds:.0f} s (--wait): {view}; an open connection or a service without"
+            " auto_stop_machines keeps a Machine awake; `fly machine stop ID` stops it at once"
+        )
+
+    def until_seen_up(self) -> None:
+        """Wait until DNS shows a Machine up, or has had the time to."""
+        for _, view in self._views(SEEN_UP_WITHIN_SECONDS):
+            if view.started:
+                return
+
+    def _views(self, limit_seconds: float) -> Iterator[tuple[float, AppView]]:
+        """Look again and again until the limit; yield the seconds since the first look began, and what is seen."""
+        began = self.clock()
+        forgiven = 0  # the first look must succeed
+        waited_seconds = 0.0
+        while True:
             try:
-                view = look()
+                view = self.look()
             except LookFailedError:
-                failed_looks += 1
-                if failed_looks >= _FAILED_LOOKS_AT_MOST:
+                if not forgiven:
                     raise
+                forgiven -= 1
             else:
-                failed_looks = 0
-    finally:
-        progress.done()
-    return clock() - began
-
-
-def names_of(machines: tuple[ListedMachine, ...]) -> str:
-    """Return Machines in one line, three at most by name."""
-    shown = ", ".join(
-        f"{machine.machine_id} ({machine.region})" if machine.region else machine.machine_id for machine in machines[:3]
-    )
-    return shown if len(machines) <= len(machines[:3]) else f"{shown} and {len(machines) - 3} more"
-
-
-def _still_up(view: AppView, wait_seconds: float) -> str:
-    return (
-        f"not asleep after {wait_seconds:.0f} s (--wait): {len(view.started)} of {len(view.deployed)} Machines"
-        f" still up: {names_of(view.started)}; an open connection or a service without auto_stop_machines keeps"
-        " a Machine awake; `fly machine stop ID` stops it at once"
-    )
+                forgiven = _FORGIVEN_LOOKS
+                waited_seconds = self.clock() - began
+                yield waited_seconds, view
+            waited_seconds = self.clock() - began
+            if waited_seconds >= limit_seconds:
+                return
+            self.pause(min(LOOK_EVERY_SECONDS, limit_seconds - waited_seconds))

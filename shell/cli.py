@@ -17,14 +17,20 @@ if TYPE_CHECKING:
     from shell.resolve import Resolver
     from shell.screen import Screen
 
+# What a command needs is imported when it runs: rich and dnspython take 60 ms each, and --help needs neither.
+# ruff: noqa: PLC0415
+
 _WELL, _NOT_WELL, _USAGE, _INTERRUPTED = 0, 1, 2, 130
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one command; return the exit status: 0 well, 1 not well, 2 usage, 130 interrupted."""
     try:
-        status = _run(argv)
+        options = parse(argv)
+        status = _names(options) if options.command == "names" else _wake(options)
         sys.stdout.flush()
+    except SystemExit as stop:  # argparse printed --help or --version
+        return stop.code if isinstance(stop.code, int) else _WELL
     except UsageError as error:
         _complain(str(error))
         return _USAGE
@@ -33,58 +39,44 @@ def main(argv: Sequence[str]) -> int:
         return _NOT_WELL
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
-        _forget_stdout()
-        return _NOT_WELL
     except OSError as error:  # those of the network are translated where they happen: this is the output
-        _complain(f"cannot write the result: {error.strerror}")
+        if not isinstance(error, BrokenPipeError):  # who closed a pipe has seen enough
+            _complain(f"cannot write the result: {error.strerror}")
         _forget_stdout()
         return _NOT_WELL
     return status
 
 
-def _run(argv: Sequence[str]) -> int:
-    try:
-        options = parse(argv)
-    except SystemExit as stop:  # argparse printed --help or --version
-        return stop.code if isinstance(stop.code, int) else _WELL
-    return _names(options) if options.command == "names" else _wake(options)
-
-
 def _names(options: argparse.Namespace) -> int:
-    from shell.names import is_app_name  # noqa: PLC0415 - start-up time: only the command that runs is loaded
-    from shell.survey import survey  # noqa: PLC0415 - as above
+    from shell.survey import survey
 
     resolver = _resolver(options)
     surveys = []
     for subject in options.subjects:
-        if "." not in subject and not is_app_name(subject):
-            raise UsageError(f"expected the name of an app (a-z, 0-9, -) or a name with a dot, got {subject!r}")
         found = survey(subject, resolver.ask)
-        for text in (found.remark, found.trouble):
-            if text:
-                _complain(text)
+        for text in filter(None, (found.remark, found.trouble)):
+            _complain(text)
         surveys.append(found)
     if options.json:
-        from shell.record import names_record  # noqa: PLC0415 - as above
+        from shell.record import names_record
 
         _print_json(names_record(surveys))
     else:
-        from shell.report import show_survey  # noqa: PLC0415 - as above
+        from shell.report import show_survey
 
+        screen = _screen(options)
         for found in surveys:
-            show_survey(_screen(options), found)
+            show_survey(screen, found)
     return _NOT_WELL if any(found.trouble for found in surveys) else _WELL
 
 
 def _wake(options: argparse.Namespace) -> int:
-    from shell.names import is_app_name  # noqa: PLC0415 - start-up time: only the command that runs is loaded
-    from shell.phases import Edge, Protocols, Target, open_connection  # noqa: PLC0415 - as above
-    from shell.progress import progress_on  # noqa: PLC0415 - as above
-    from shell.wake import Plan, run  # noqa: PLC0415 - as above
+    from time import sleep
 
-    if not is_app_name(options.app):
-        raise UsageError(f"expected the name of an app (a-z, 0-9, -), got {options.app!r}")
+    from shell.phases import Edge, Protocols, Target, open_connection
+    from shell.progress import Progress
+    from shell.wake import Plan, run
+
     target = Target(
         app_name=options.app,
         protocol=Protocols.HTTP if options.tcp is None else Protocols.TCP,
@@ -94,14 +86,13 @@ def _wake(options: argparse.Namespace) -> int:
     )
     plan = Plan(target, options.count, options.warm, options.wait)
     edge = Edge(_resolver(options).ask, open_connection)
-    progress = progress_on(sys.stderr, os.environ.get("TERM", ""))
-    outcome = run(plan, edge, _pause, progress)
+    outcome = run(plan, edge, sleep, Progress(sys.stderr, os.environ.get("TERM", "")))
     if options.json:
-        from shell.record import wake_record  # noqa: PLC0415 - as above
+        from shell.record import wake_record
 
         _print_json(wake_record(outcome))
     else:
-        from shell.report import show_wake  # noqa: PLC0415 - as above
+        from shell.report import show_wake
 
         show_wake(_screen(options), outcome)
     if outcome.error:
@@ -110,32 +101,26 @@ def _wake(options: argparse.Namespace) -> int:
 
 
 def _resolver(options: argparse.Namespace) -> Resolver:
-    from shell.resolve import Resolver  # noqa: PLC0415 - dnspython takes 60 ms
-    from shell.servers import choose_servers  # noqa: PLC0415 - as above
+    from shell.resolve import Resolver
+    from shell.servers import choose_servers
 
     return Resolver(choose_servers(options.dns))
 
 
 def _screen(options: argparse.Namespace) -> Screen:
-    from shell.screen import Screen  # noqa: PLC0415 - only where there is something to draw
+    from shell.screen import Screen
 
     return Screen(sys.stdout, color=not options.no_color and not os.environ.get("NO_COLOR"))
 
 
-def _pause(seconds: float) -> None:
-    from time import sleep  # noqa: PLC0415 - beside its only use
-
-    sleep(seconds)
-
-
 def _print_json(record: dict[str, Any]) -> None:
-    from json import dumps  # noqa: PLC0415 - only with --json
+    from json import dumps
 
     print(dumps(record))
 
 
 def _complain(text: str) -> None:
-    from shell.escape import printable  # noqa: PLC0415 - only when something is wrong
+    from shell.escape import printable
 
     with suppress(OSError):  # with stderr gone there is nobody to tell
         print(f"flycast-probe: {printable(text)}", file=sys.stderr)

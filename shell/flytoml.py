@@ -7,7 +7,8 @@ Rules (FLYTOML_RULES §2), as flyctl reads the file
 - `[http_service]` is a Service with the ports 80 (http) and 443 (tls, http); force_https belongs to port 80.
 - String ports and "soft,hard" concurrency are tolerated under `[[services]]` only.
 - A limit of 0 is no limit given: 20 for soft_limit, none for hard_limit.
-- A bare `kill_timeout` is in whole seconds, a boolean one is ignored; the default is 5 s (FLY_FACTS §5).
+- A `kill_timeout` in text is a Go duration (`90s`, `1m30s`), a bare one is in whole seconds, a boolean one is
+  ignored; the default is 5 s (FLY_FACTS §5).
 - Memory: `memory`, else `memory_mb`, else what the preset `size` has (Fly docs, "Machine sizing"), else
   256 MiB. A size nobody can read counts as not given: only a deploy would reject it.
 """
@@ -22,19 +23,22 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from shell.errors import ProbeError
-from shell.goduration import parse_seconds
-from shell.tomltable import ShapeError, Table, describe, wrong
+from shell.tomltable import ShapeError, Table, wrong
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 _MAX_FILE_BYTES = 1 << 20
 _DEFAULT_KILL_TIMEOUT_SECONDS = 5.0
+_MAX_SECONDS = 9e9  # Go has hardly longer ones
 _DEFAULT_MEMORY_MB = 256
 _DEFAULT_SOFT_LIMIT = 20
 _PRESET_MB = {"shared-cpu": 256, "performance": 2048}  # for each CPU
-_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*(kb|mb|gb|tb|kib|mib|gib|tib|k|m|g|t|)", re.ASCII | re.IGNORECASE)
+_GO_DURATION = re.compile(r"[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)", re.ASCII)  # both letters mu
+_GO_PART = re.compile(r"([\d.]+)(\D+)", re.ASCII)
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_MEMORY = re.compile(r"(\d{1,9}(?:\.\d+)?)\s*(kb|mb|gb|tb|kib|mib|gib|tib|k|m|g|t|)", re.ASCII | re.IGNORECASE)
 _MIB_PER_UNIT = {"": 1.0, "k": 1 / 1024, "m": 1.0, "g": 1024.0, "t": 1024.0 * 1024}
 
 
@@ -161,15 +165,13 @@ def _kill_timeout_seconds(root: Table) -> float:
     value = holder.values.get("kill_timeout")
     if value is None or isinstance(value, bool):
         return _DEFAULT_KILL_TIMEOUT_SECONDS
-    where = holder.path("kill_timeout")
-    if isinstance(value, str):
-        try:
-            return parse_seconds(value)
-        except ValueError as error:
-            raise ShapeError(f'{where}: expected a duration such as "10s", got {value!r}: {error}') from error
-    if isinstance(value, int | float):
+    if isinstance(value, str) and _GO_DURATION.fullmatch(value):
+        seconds = sum(float(number) * _SECONDS[unit] for number, unit in _GO_PART.findall(value))
+        if seconds <= _MAX_SECONDS:
+            return -seconds if value.startswith("-") else seconds
+    if isinstance(value, int | float) and abs(value) <= _MAX_SECONDS:
         return float(int(value))
-    raise wrong(where, 'a duration such as "10s"', value)
+    raise wrong(holder.path("kill_timeout"), 'a duration such as "10s"', value)
 
 
 def _env(root: Table) -> dict[str, str]:
@@ -185,24 +187,12 @@ def _go_text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return _go_float(value)
+        return repr(value).removesuffix(".0")
     if isinstance(value, list):
         return "[" + " ".join(_go_text(item) for item in value) + "]"
     if isinstance(value, dict):
         return "map[" + " ".join(f"{key}:{_go_text(value[key])}" for key in sorted(value)) + "]"
     return str(value)
-
-
-def _go_float(value: float) -> str:
-    if value != value or value in {float("inf"), float("-inf")}:  # noqa: PLR0124 - only NaN differs from itself
-        return {"inf": "+Inf", "-inf": "-Inf"}.get(str(value), "NaN")
-    digits = len(repr(value).split("e")[0].lstrip("-0.").replace(".", "").rstrip("0")) or 1
-    scientific = f"{value:.{digits - 1}e}"
-    exponent = int(scientific.split("e")[1])
-    plain_from, plain_to = -4, 5  # strconv's %g, shortest form
-    if not plain_from <= exponent <= plain_to:
-        return scientific
-    return f"{value:.{max(digits - 1 - exponent, 0)}f}"
 
 
 def _processes(root: Table) -> dict[str, str]:
@@ -218,36 +208,28 @@ def _processes(root: Table) -> dict[str, str]:
 
 
 def _http_service(table: Table) -> Service:
-    ports = (
-        Port(80, 80, ("http",), force_https=table.boolean("force_https", default=False)),
-        Port(443, 443, ("tls", "http")),
-    )
-    return _service(table, table.integer, "tcp", ports, _concurrency(table.table("concurrency")))
+    http = Port(80, 80, ("http",), force_https=table.boolean("force_https", default=False))
+    concurrency = _concurrency(table.table("concurrency"))
+    return _service(table, table.integer("internal_port"), "tcp", (http, Port(443, 443, ("tls", "http"))), concurrency)
 
 
 def _raw_service(table: Table) -> Service:
-    ports = tuple(_port(entry) for entry in table.tables("ports"))
     limits = table.values.get("concurrency")
     concurrency = (
-        _old_concurrency(table.path("concurrency"), limits)
-        if isinstance(limits, str)
-        else _concurrency(table.table("concurrency"))
+        _old_concurrency(table, limits) if isinstance(limits, str) else _concurrency(table.table("concurrency"))
     )
-    return _service(table, table.lenient_integer, table.text("protocol") or "tcp", ports, concurrency)
+    ports = tuple(_port(entry) for entry in table.tables("ports"))
+    return _service(table, table.lenient_integer("internal_port"), table.text("protocol") or "tcp", ports, concurrency)
 
 
 def _service(
-    table: Table,
-    integer: Callable[[str], int],
-    protocol: str,
-    ports: tuple[Port, ...],
-    concurrency: Concurrency,
+    table: Table, internal_port: int, protocol: str, ports: tuple[Port, ...], concurrency: Concurrency
 ) -> Service:
     return Service(
-        internal_port=integer("internal_port"),
-        protocol=protocol,
-        ports=ports,
-        concurrency=concurrency,
+        internal_port,
+        protocol,
+        ports,
+        concurrency,
         auto_stop=_auto_stop(table),
         auto_start=table.boolean("auto_start_machines", default=True),
         min_machines_running=table.integer("min_machines_running"),
@@ -269,21 +251,15 @@ def _port(table: Table) -> Port:
 def _concurrency(table: Table | None) -> Concurrency:
     if table is None:
         return Concurrency()
-    return _limits(table.text("type") or "connections", table.integer("soft_limit"), table.integer("hard_limit"))
+    soft, hard = table.integer("soft_limit"), table.integer("hard_limit")
+    return Concurrency(table.text("type") or "connections", soft or _DEFAULT_SOFT_LIMIT, hard or None)
 
 
-def _old_concurrency(where: str, text: str) -> Concurrency:
-    soft, comma, hard = text.partition(",")
-    try:
-        if comma:
-            return _limits("connections", int(soft), int(hard))
-    except ValueError:
-        pass
-    raise wrong(where, 'a table, or "soft,hard"', text)
-
-
-def _limits(kind: str, soft: int, hard: int) -> Concurrency:
-    return Concurrency(kind, soft or _DEFAULT_SOFT_LIMIT, hard or None)
+def _old_concurrency(table: Table, text: str) -> Concurrency:
+    soft_and_hard = re.fullmatch(r"\s*([+-]?\d{1,9})\s*,\s*([+-]?\d{1,9})\s*", text, re.ASCII)
+    if soft_and_hard is None:
+        raise wrong(table.path("concurrency"), 'a table, or "soft,hard"', text)
+    return Concurrency("connections", int(soft_and_hard[1]) or _DEFAULT_SOFT_LIMIT, int(soft_and_hard[2]) or None)
 
 
 def _auto_stop(table: Table) -> AutoStop:
@@ -291,12 +267,11 @@ def _auto_stop(table: Table) -> AutoStop:
     value = table.values.get(key, False)
     if isinstance(value, bool):
         return AutoStop.STOP if value else AutoStop.OFF
-    expected = 'expected true, false, "off", "stop" or "suspend"'
-    if not isinstance(value, str):
-        reason = "autostop value is not a valid bool or string"
-        raise ShapeError(f"{table.path(key)}: {reason}; {expected}, got {describe(value)}")
     if value not in list(AutoStop):
-        raise ShapeError(f'{table.path(key)}: invalid autostop string value "{value}"; {expected}')
+        flyctl_says = "autostop value is not a valid bool or string"
+        if isinstance(value, str):
+            flyctl_says = f'invalid autostop string value "{value}"'
+        raise ShapeError(f'{table.path(key)}: {flyctl_says}; expected true, false, "off", "stop" or "suspend"')
     return AutoStop(value)
 
 
@@ -309,24 +284,13 @@ def _dockerfile(path: Path, build: Table | None) -> Path | None:
 
 
 def _memory_mb(root: Table) -> int:
-    for key in ("vm", "compute", "computes"):
-        for table in root.tables(key):
-            return _table_memory_mb(table)
-    return _DEFAULT_MEMORY_MB
-
-
-def _table_memory_mb(table: Table) -> int:
+    table = next((table for key in ("vm", "compute", "computes") for table in root.tables(key)), Table("vm", {}))
     memory = table.values.get("memory", "")
     if isinstance(memory, bool) or not isinstance(memory, str | int | float):
         raise wrong(table.path("memory"), 'a size such as "256mb"', memory)
-    return _size_mb(str(memory)) or table.integer("memory_mb") or _preset_mb(table.text("size")) or _DEFAULT_MEMORY_MB
-
-
-def _size_mb(text: str) -> int:
-    size = _MEMORY.fullmatch(text.strip())
-    return int(float(size[1]) * _MIB_PER_UNIT[size[2][:1].lower()]) if size else 0
-
-
-def _preset_mb(size: str) -> int:
-    preset = re.fullmatch(r"(shared-cpu|performance)-(\d{1,3})x", size, re.ASCII)
-    return _PRESET_MB[preset[1]] * int(preset[2]) if preset else 0
+    size = _MEMORY.fullmatch(str(memory).strip())
+    if size and (mib := int(float(size[1]) * _MIB_PER_UNIT[size[2][:1].lower()])):
+        return mib
+    preset = re.fullmatch(r"(shared-cpu|performance)-(\d{1,3})x", table.text("size"), re.ASCII)
+    of_preset = _PRESET_MB[preset[1]] * int(preset[2]) if preset else 0
+    return table.integer("memory_mb") or of_preset or _DEFAULT_MEMORY_MB

@@ -7,7 +7,6 @@ name of an app has lower-case letters, digits and dashes. Names match whatever t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from shell.answers import RecordType
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_APP = r"(?P<app>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)"
+_APP = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _LABEL = r"[a-z0-9_-]{1,63}"
 _FORMS = (  # the first that fits counts: `vms` could be a region
     (rf"vms\.{_APP}\.internal", RecordType.TXT, "the started Machines"),
@@ -27,8 +26,7 @@ _FORMS = (  # the first that fits counts: `vms` could be a region
     (r"_peer\.internal", RecordType.TXT, "the organisation's WireGuard peers"),
     (r"(?:all\.)?_instances\.internal", RecordType.TXT, "the organisation's Machines"),
     (rf"{_APP}\.flycast", RecordType.AAAA, "through Fly Proxy: wakes the app"),
-    (rf"{_APP}\.internal", RecordType.AAAA, "all started Machines"),
-    (rf"global\.{_APP}\.internal", RecordType.AAAA, "all started Machines"),
+    (rf"(?:global\.)?{_APP}\.internal", RecordType.AAAA, "all started Machines"),
     (rf"[a-z]{{3}}\.{_APP}\.internal", RecordType.AAAA, "the started Machines of a region"),
     (rf"[0-9a-f]{{14}}\.vm\.{_APP}\.internal", RecordType.AAAA, "one Machine"),
     (rf"{_LABEL}\.process\.{_APP}\.internal", RecordType.AAAA, "a process group"),
@@ -37,88 +35,46 @@ _FORMS = (  # the first that fits counts: `vms` could be a region
     (rf"{_LABEL}\._peer\.internal", RecordType.AAAA, "a WireGuard peer"),
     (r"_api\.internal", RecordType.AAAA, "the Machines API"),
 )
-_PATTERNS = tuple((re.compile(pattern), record_type, meaning) for pattern, record_type, meaning in _FORMS)
 _ENDS = ("internal", "flycast")
-_KEYWORDS = (
-    "vms",
-    "vm",
-    "all",
-    "regions",
-    "global",
-    "process",
-    "nearest",
-    "of",
-    "kv",
-    "_metadata",
-    "_apps",
-    "_peer",
-    "_instances",
-    "_api",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A name to ask for, and the type that has its answer."""
-
-    name: str
-    record_type: RecordType
-    meaning: str
+_KEYWORDS = "vms vm all regions global process nearest of kv _metadata _apps _peer _instances _api".split()  # noqa: SIM905 - reads better than a column
 
 
 def is_app_name(text: str) -> bool:
     """Tell whether `text` can be the name of an app."""
-    return re.fullmatch(_APP, text, re.ASCII) is not None
+    return re.fullmatch(_APP, text) is not None
 
 
-def meaning_of(name: str) -> tuple[RecordType, str] | None:
-    """Return the type and the meaning of a name of the private network, or None when it fits no form."""
+def meaning_of(name: str) -> tuple[RecordType, str]:
+    """Return the type that has a name's answer and what it stands for; "" when it fits no form."""
     folded = name.lower().rstrip(".")
-    for pattern, record_type, meaning in _PATTERNS:
-        if pattern.fullmatch(folded):
-            return record_type, meaning
-    return None
+    forms = ((kind, meaning) for pattern, kind, meaning in _FORMS if re.fullmatch(pattern, folded))
+    return next(forms, (RecordType.AAAA, ""))
 
 
-def first_questions(app_name: str) -> tuple[Question, ...]:
-    """Return what to ask about an app before anything is known of it."""
-    names = (
-        f"{app_name}.flycast",
-        f"{app_name}.internal",
-        f"global.{app_name}.internal",
-        f"vms.{app_name}.internal",
-        f"all.vms.{app_name}.internal",
-        f"regions.{app_name}.internal",
-        f"all.regions.{app_name}.internal",
-        "_apps.internal",
-    )
-    return tuple(_question(name) for name in names)
+def first_names(app_name: str) -> tuple[str, ...]:
+    """Return the names to ask for before anything is known of an app."""
+    lists = (f"{kind}.{app_name}.internal" for kind in ("global", "vms", "all.vms", "regions", "all.regions"))
+    return (f"{app_name}.flycast", f"{app_name}.internal", *lists, "_apps.internal")
 
 
-def further_questions(app_name: str, regions: Iterable[str], machine_ids: Iterable[str]) -> tuple[Question, ...]:
-    """Return what to ask once the regions and Machines of the app are known; misfits are left out."""
-    names = [
-        *(f"{region}.{app_name}.internal" for region in regions),
-        *(f"{machine_id}.vm.{app_name}.internal" for machine_id in machine_ids),
-    ]
-    return tuple(_question(name) for name in names if meaning_of(name))
+def further_names(app_name: str, regions: Iterable[str], machine_ids: Iterable[str]) -> tuple[str, ...]:
+    """Return the names to ask for once regions and Machines are known; misfits are left out."""
+    of_regions = (f"{region}.{app_name}.internal" for region in regions)
+    of_machines = (f"{machine_id}.vm.{app_name}.internal" for machine_id in machine_ids)
+    return tuple(name for name in (*of_regions, *of_machines) if meaning_of(name)[1])
 
 
 def remark_on(name: str) -> str:
     """Say why a name fits no form and what was probably meant; "" when it fits."""
-    if meaning_of(name):
+    if meaning_of(name)[1]:
         return ""
-    for meant in _nearby(name.lower().rstrip(".")):
-        if meaning_of(meant):
+    folded = name.lower().rstrip(".")
+    for meant in _nearby(folded):
+        if meaning_of(meant)[1]:
             return f"{name} is no name of the private network; did you mean {meant}?"
-    if name.lower().rstrip(".").endswith(tuple(f".{end}" for end in _ENDS)):
+    if folded.endswith(tuple(f".{end}" for end in _ENDS)):
         return f"{name} fits no form of .internal or .flycast names"
     return f"{name} is outside .internal and .flycast: the nameserver can only pass it on"
-
-
-def _question(name: str) -> Question:
-    known = meaning_of(name)
-    return Question(name, *known) if known else Question(name, RecordType.AAAA, "")
 
 
 def _nearby(name: str) -> Iterator[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from shell import __version__
@@ -64,17 +64,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"{_PROGRAM} {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    _add_names(_command(commands, "names", "ask for every name of an app, or for one name", _NAMES_EPILOG))
+    names = _command(commands, "names", "ask for every name of an app, or for one name", _NAMES_EPILOG)
+    names.add_argument(
+        "subjects", type=_subject, nargs="+", metavar="APP|NAME", help="an app, or a name with a dot in it"
+    )
     _add_wake(_command(commands, "wake", "time cold and warm requests through Fly Proxy", _WAKE_EPILOG))
     return parser.parse_args(_with_hello_port(argv))
 
 
-def _command(
-    commands: argparse._SubParsersAction[_Parser],
-    name: str,
-    summary: str,
-    epilog: str,
-) -> _Parser:
+def _command(commands: argparse._SubParsersAction[_Parser], name: str, summary: str, epilog: str) -> _Parser:
     parser = commands.add_parser(
         name,
         help=summary,
@@ -89,18 +87,15 @@ def _command(
     return parser
 
 
-def _add_names(parser: _Parser) -> None:
-    parser.add_argument("subjects", nargs="+", metavar="APP|NAME", help="an app, or a name with a dot in it")
-
-
 def _add_wake(parser: _Parser) -> None:
-    seconds, requests = _number(_MAX_SECONDS), _whole(0, _MAX_REQUESTS)
     port = _whole(1, _MAX_PORT)
-    parser.add_argument("app", metavar="APP", help="the app to wake")
+    parser.add_argument("app", type=_app, metavar="APP", help="the app to wake")
     parser.add_argument("--count", type=_whole(1, _MAX_REQUESTS), default=1, metavar="N", help="cycles (1)")
-    parser.add_argument("--warm", type=requests, default=5, metavar="N", help="warm requests a cycle (5)")
-    parser.add_argument("--wait", type=seconds, default=600.0, metavar="SECONDS", help="for sleep (600)")
-    parser.add_argument("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="for a request (30)")
+    parser.add_argument(
+        "--warm", type=_whole(0, _MAX_REQUESTS), default=5, metavar="N", help="warm requests a cycle (5)"
+    )
+    parser.add_argument("--wait", type=_seconds, default=600.0, metavar="SECONDS", help="for sleep (600)")
+    parser.add_argument("--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="for a request (30)")
     parser.add_argument("--path", type=_path, default="/", help="what to GET (/)")
     ports = parser.add_mutually_exclusive_group()
     ports.add_argument("--port", type=port, default=80, help="HTTP port of the Flycast address (80)")
@@ -127,17 +122,23 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
-def _number(most: float) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if 0 <= value <= most:
-            return value
-        raise argparse.ArgumentTypeError(f"expected seconds from 0 to {most:.0f}, got {text!r}")
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if 0 <= float(text) <= _MAX_SECONDS:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"expected seconds from 0 to {_MAX_SECONDS:.0f}, got {text!r}")
 
-    return read
+
+def _app(text: str) -> str:
+    from shell.names import is_app_name  # noqa: PLC0415 - start-up time: --help needs no grammar
+
+    if is_app_name(text):
+        return text
+    raise argparse.ArgumentTypeError(f"expected the name of an app (a-z, 0-9, -), got {text!r}")
+
+
+def _subject(text: str) -> str:
+    return text if "." in text else _app(text)
 
 
 def _path(text: str) -> str:

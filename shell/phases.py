@@ -16,16 +16,17 @@ import socket
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from shell.answers import Answer, Outcome, RecordType
 from shell.errors import NotWellError
-from shell.http_reply import EmptyReplyError, Reply, ReplyError, read_reply
+from shell.http_reply import Reply, ReplyError, read_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _HTTP_PORT = 80
+_PHASES = ("resolve", "connect", "first byte", "body")
 _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
@@ -36,34 +37,8 @@ class Protocols(StrEnum):
     TCP = "tcp"
 
 
-class Failure(StrEnum):
-    """How a request failed, in words."""
-
-    NO_ADDRESS = "no address"
-    REFUSED = "connection refused: nothing listens on that port of the address"
-    RESET = "connection reset by the other side"
-    EMPTY = "empty reply: the connection was accepted, then closed with nothing sent"
-    TIMEOUT = "no answer in time"
-    NO_ROUTE = "no route to the address: is this machine on the private network?"
-    GARBLED = "not an HTTP response"
-    OTHER = "the connection failed"
-
-
 class RequestError(NotWellError):
     """A request that failed: what happened, in which phase, after how long."""
-
-    def __init__(self, failure: Failure, place: str, phase: str, elapsed_ms: float, detail: str = "") -> None:
-        """Word the failure."""
-        self.failure = failure
-        more = f": {detail}" if detail else ""
-        super().__init__(f"{place}: {failure}{more} (in phase {phase}, after {elapsed_ms:.0f} ms)")
-
-
-class Opener(Protocol):
-    """Connects to an address and port; raises `OSError`."""
-
-    def __call__(self, address: str, port: int, timeout_seconds: float) -> socket.socket:
-        """Return a connected socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +52,14 @@ class Target:
     timeout_seconds: float = 30.0
 
     @property
-    def flycast_name(self) -> str:
-        """Return the name through which Fly Proxy wakes the app."""
-        return f"{self.app_name}.flycast"
+    def host(self) -> str:
+        """Return the name through which Fly Proxy wakes the app, and the port where it must be said."""
+        usual = self.protocol is Protocols.HTTP and self.port == _HTTP_PORT
+        return f"{self.app_name}.flycast" if usual else f"{self.app_name}.flycast:{self.port}"
 
     def __str__(self) -> str:
         """Write the target as a URL."""
-        at_port = "" if self.protocol is Protocols.HTTP and self.port == _HTTP_PORT else f":{self.port}"
-        path = self.path if self.protocol is Protocols.HTTP else ""
-        return f"{self.protocol}://{self.flycast_name}{at_port}{path}"
+        return f"{self.protocol}://{self.host}{self.path if self.protocol is Protocols.HTTP else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +67,7 @@ class Edge:
     """Everything outside: the resolver, the socket opener, the clock (in seconds)."""
 
     ask: Callable[[str, RecordType], Answer]
-    connect: Opener
+    connect: Callable[[str, int, float], socket.socket]
     clock: Callable[[], float] = time.monotonic
 
 
@@ -128,111 +102,92 @@ def open_connection(address: str, port: int, timeout_seconds: float) -> socket.s
 
 def time_request(target: Target, edge: Edge) -> Timed:
     """Make one request and time it; raise `RequestError`."""
-    return _Run(target, edge).go()
+    watch = _Stopwatch(edge.clock, target.timeout_seconds)
+    place = str(target)
+    try:
+        address = _address_of(target, edge.ask)
+        watch.end("resolve")
+        place = f"{target} [{address}]"
+        with edge.connect(address, target.port, watch.seconds_left()) as connection:
+            watch.end("connect")
+            reply = _exchange(target, connection, watch)
+            watch.end("body")
+    except (ReplyError, OSError) as error:
+        words = _words_of(error) if isinstance(error, OSError) else str(error)
+        after_ms = (edge.clock() - watch.began) * 1000
+        raise RequestError(f"{place}: {words} (in phase {watch.phase}, after {after_ms:.0f} ms)") from error
+    return Timed(
+        address,
+        resolve_ms=watch.ms("", "resolve"),
+        connect_ms=watch.ms("resolve", "connect"),
+        first_byte_ms=watch.ms("connect", "first byte"),
+        total_ms=watch.ms("", "body" if reply else "first byte"),
+        reply=reply,
+    )
 
 
-class _Run:
-    """The moments of one request, as they come."""
+class _Stopwatch:
+    """The moments at which phases end, and the deadline of them all."""
 
-    def __init__(self, target: Target, edge: Edge) -> None:
-        self._target = target
-        self._edge = edge
-        self._phase = "resolve"
-        self._place = str(target)
-        self._first_byte_at: float | None = None
-        self._began = edge.clock()
-        self._deadline = self._began + target.timeout_seconds
+    def __init__(self, clock: Callable[[], float], timeout_seconds: float) -> None:
+        self._clock = clock
+        self.began = clock()
+        self._deadline = self.began + timeout_seconds
+        self._ends = {"": self.began}
 
-    def go(self) -> Timed:
-        try:
-            return self._go()
-        except EmptyReplyError as error:
-            raise self._failed(Failure.EMPTY) from error
-        except ReplyError as error:
-            raise self._failed(Failure.GARBLED, str(error)) from error
-        except OSError as error:
-            raise self._failed(*_failure_of(error)) from error
+    def end(self, phase: str) -> None:
+        self._ends.setdefault(phase, self._clock())
 
-    def _go(self) -> Timed:
-        address = self._resolve()
-        resolved_at = self._edge.clock()
-        self._phase, self._place = "connect", f"{self._target} [{address}]"
-        with self._edge.connect(address, self._target.port, self._left()) as connection:
-            connected_at = self._edge.clock()
-            self._phase = "first byte"
-            reply = self._exchange(connection)
-            ended_at = self._edge.clock()
-        first_byte_at = self._first_byte_at or ended_at
-        return Timed(
-            address=address,
-            resolve_ms=(resolved_at - self._began) * 1000,
-            connect_ms=(connected_at - resolved_at) * 1000,
-            first_byte_ms=(first_byte_at - connected_at) * 1000,
-            total_ms=((ended_at if reply else first_byte_at) - self._began) * 1000,
-            reply=reply,
-        )
+    @property
+    def phase(self) -> str:
+        return next((phase for phase in _PHASES if phase not in self._ends), _PHASES[-1])
 
-    def _resolve(self) -> str:
-        answer = self._edge.ask(self._target.flycast_name, RecordType.AAAA)
-        if answer.outcome is not Outcome.OK:
-            detail = f"{answer.outcome}{_flycast_advice(answer.outcome, self._target.app_name)}"
-            raise self._failed(Failure.NO_ADDRESS, detail)
-        return answer.records[0]
+    def ms(self, start: str, end: str) -> float:
+        return (self._ends[end] - self._ends[start]) * 1000
 
-    def _exchange(self, connection: socket.socket) -> Reply | None:
-        def receive(size: int) -> bytes:
-            connection.settimeout(self._left())
-            piece = connection.recv(size)
-            if piece and self._first_byte_at is None:
-                self._first_byte_at = self._edge.clock()
-                self._phase = "body"
-            return piece
-
-        if self._target.protocol is Protocols.HTTP:
-            connection.settimeout(self._left())
-            connection.sendall(request_bytes(self._target))
-            return read_reply(receive)
-        if not receive(1024):
-            raise EmptyReplyError
-        return None
-
-    def _left(self) -> float:
-        left = self._deadline - self._edge.clock()
+    def seconds_left(self) -> float:
+        left = self._deadline - self._clock()
         if left <= 0:
             raise TimeoutError
         return left
 
-    def _failed(self, failure: Failure, detail: str = "") -> RequestError:
-        elapsed_ms = (self._edge.clock() - self._began) * 1000
-        return RequestError(failure, self._place, self._phase, elapsed_ms, detail)
+
+def _address_of(target: Target, ask: Callable[[str, RecordType], Answer]) -> str:
+    answer = ask(f"{target.app_name}.flycast", RecordType.AAAA)
+    if answer.outcome is Outcome.OK:
+        return answer.records[0]
+    allocate = f"fly ips allocate-v6 --private -a {target.app_name}"
+    advice = f"; does the app have a Flycast address? `{allocate}` gives it one" if answer.outcome.told else ""
+    raise ReplyError(f"no address: {answer.outcome}{advice}")
 
 
-def request_bytes(target: Target) -> bytes:
-    """Return the request's bytes."""
-    host = target.flycast_name if target.port == _HTTP_PORT else f"{target.flycast_name}:{target.port}"
-    lines = (
-        f"GET {target.path} HTTP/1.1",
-        f"Host: {host}",
-        "User-Agent: flycast-probe",
-        "Accept: */*",
-        "Connection: close",
-    )
-    return "".join(f"{line}\r\n" for line in (*lines, "")).encode("ascii")
+def _exchange(target: Target, connection: socket.socket, watch: _Stopwatch) -> Reply | None:
+    def receive(size: int) -> bytes:
+        connection.settimeout(watch.seconds_left())
+        piece = connection.recv(size)
+        if piece:
+            watch.end("first byte")
+        return piece
+
+    if target.protocol is Protocols.HTTP:
+        connection.settimeout(watch.seconds_left())
+        connection.sendall(
+            f"GET {target.path} HTTP/1.1\r\nHost: {target.host}\r\nUser-Agent: flycast-probe\r\n"
+            "Accept: */*\r\nConnection: close\r\n\r\n".encode("ascii")
+        )
+        return read_reply(receive)
+    if not receive(1024):
+        raise ReplyError("empty reply: the connection was accepted, then closed with nothing sent")
+    return None
 
 
-def _failure_of(error: OSError) -> tuple[Failure, str]:
+def _words_of(error: OSError) -> str:
     if isinstance(error, TimeoutError):
-        return Failure.TIMEOUT, ""
+        return "no answer in time"
     if isinstance(error, ConnectionRefusedError):
-        return Failure.REFUSED, ""
+        return "connection refused: nothing listens on that port of the address"
     if isinstance(error, ConnectionResetError | BrokenPipeError):
-        return Failure.RESET, ""
+        return "connection reset by the other side"
     if error.errno in _NO_ROUTE:
-        return Failure.NO_ROUTE, error.strerror or ""
-    return Failure.OTHER, error.strerror or str(error)
-
-
-def _flycast_advice(outcome: Outcome, app_name: str) -> str:
-    if not outcome.told:
-        return ""
-    return f"; does the app have a Flycast address? `fly ips allocate-v6 --private -a {app_name}` gives it one"
+        return f"no route to the address: is this machine on the private network? ({error.strerror})"
+    return f"the connection failed: {error.strerror or error}"

@@ -1,7 +1,8 @@
 """Was that request cold? Only the app can prove it: its process is younger than the request.
 
 Rules (DESIGN, "HTTP": `Server-Timing: boot;dur=…, age;dur=…` on every response)
-- age is the time since the process began, taken when the response was made; boot is exec to listening; in ms.
+- age is the time since the process began, taken when the response was made; boot is from exec to the moment it could
+  answer; both in ms.
 - Cold is proven when age is less than the time from the request's start to the first byte of its response.
   The first byte and not the last: a slow body must not make an old process look young.
 - A process older than the request refutes it: another caller woke it first, or a suspended Machine resumed.
@@ -12,7 +13,6 @@ Rules (DESIGN, "HTTP": `Server-Timing: boot;dur=…, age;dur=…` on every respo
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from shell.phases import Timed
 
-_METRIC = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*((?:;[^,;]*)*)", re.ASCII)
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_METRIC = r'(?i:(?:^|,)\s*{}\s*;(?:[^,]*;)?\s*dur\s*=\s*"?([0-9]+(?:\.[0-9]+)?)"?\s*(?:[,;]|$))'
 _MAX_HEADER_CHARACTERS = 4096
 
 
@@ -55,19 +54,15 @@ class Judgement:
 
 def read_server_timing(header: str) -> ServerTiming:
     """Read a `Server-Timing` header; what cannot be read counts as not said."""
-    durations: dict[str, float] = {}
-    for metric in _QUOTED.sub("", header[:_MAX_HEADER_CHARACTERS]).split(","):
-        match = _METRIC.fullmatch(metric)
-        if match:
-            _keep_duration(durations, match[1].lower(), match[2])
-    return ServerTiming(durations.get("boot"), durations.get("age"))
+    found = (re.search(_METRIC.format(name), header[:_MAX_HEADER_CHARACTERS]) for name in ("boot", "age"))
+    return ServerTiming(*(float(match[1]) if match else None for match in found))
 
 
 def judge_cold(timing: ServerTiming, timed: Timed) -> Judgement:
     """Say whether the request was the one that woke the Machine."""
     age_ms, elapsed_ms = timing.age_ms, timed.until_first_byte_ms
     if age_ms is None:
-        return Judgement(Proof.SEEN_ASLEEP, "the response has no Server-Timing with age")
+        return Judgement(Proof.SEEN_ASLEEP, _untold(timed))
     if age_ms >= elapsed_ms:
         return Judgement(
             Proof.NOT_PROVEN,
@@ -82,29 +77,16 @@ def judge_cold(timing: ServerTiming, timed: Timed) -> Judgement:
 
 def judge_warm(timing: ServerTiming, timed: Timed) -> Judgement:
     """Say whether the process was there before the request."""
-    age_ms, elapsed_ms = timing.age_ms, timed.until_first_byte_ms
-    if age_ms is None:
-        return Judgement(Proof.UNTOLD, "the response has no Server-Timing with age")
-    if age_ms < elapsed_ms:
-        return Judgement(
-            Proof.NOT_PROVEN,
-            f"the app's process is {_span(age_ms)} old, younger than the request: this was a cold start too",
-        )
-    return Judgement(Proof.PROVEN, f"the app's process is {_span(age_ms)} old")
+    if timing.age_ms is None:
+        return Judgement(Proof.UNTOLD, _untold(timed))
+    old = f"the app's process is {_span(timing.age_ms)} old"
+    if timing.age_ms < timed.until_first_byte_ms:
+        return Judgement(Proof.NOT_PROVEN, f"{old}, younger than the request: this was a cold start too")
+    return Judgement(Proof.PROVEN, old)
 
 
-def _keep_duration(durations: dict[str, float], name: str, parameters: str) -> None:
-    for parameter in parameters.split(";"):
-        key, _, value = parameter.partition("=")
-        if key.strip().lower() != "dur":
-            continue
-        try:
-            duration = float(value)
-        except ValueError:
-            return
-        if math.isfinite(duration) and duration >= 0:
-            durations.setdefault(name, duration)
-        return
+def _untold(timed: Timed) -> str:
+    return "the response has no Server-Timing with age" if timed.reply else "raw TCP carries no Server-Timing"
 
 
 def _span(duration_ms: float) -> str:

@@ -19,20 +19,19 @@ proof is one of proven, seen_asleep, untold, not_proven.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
 
 from shell.addresses import take_apart
-from shell.answers import RecordType
+from shell.answers import Answer, RecordType
+from shell.names import meaning_of
 from shell.phases import Protocols
-from shell.report import cold_or_warm_ms
-from shell.spread import spread_of
-from shell.wake import Cycle, Kind, Outcome, Sample
+from shell.wake import Kind, Outcome, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shell.survey import Finding, MachineRow, Survey
+    from shell.survey import Survey
 
 SCHEMA_VERSION = 1
 
@@ -60,9 +59,14 @@ def wake_record(outcome: Outcome) -> dict[str, Any]:
         "protocol": target.protocol,
         "port": target.port,
         "path": target.path if target.protocol is Protocols.HTTP else None,
-        "cycles": [_cycle(cycle) for cycle in outcome.cycles],
-        "cold": _spread(outcome, Kind.COLD),
-        "warm": _spread(outcome, Kind.WARM),
+        "cycles": [
+            {
+                "waited_seconds": round(cycle.waited_seconds, 3),
+                "requests": [_request(sample) for sample in cycle.samples],
+            }
+            for cycle in outcome.cycles
+        ],
+        **{kind.value: asdict(spread) if (spread := outcome.spread(kind)) else None for kind in Kind},
     }
 
 
@@ -72,22 +76,17 @@ def _survey(survey: Survey) -> dict[str, Any]:
         "ok": not survey.trouble,
         "trouble": survey.trouble or None,
         "remark": survey.remark or None,
-        "machines": [_machine(row) for row in survey.machines],
-        "answers": [_answer(finding) for finding in survey.findings],
+        "machines": [{**asdict(row), "private_ip": row.private_ip or None} for row in survey.machines],
+        "answers": [_answer(answer) for answer in survey.answers],
     }
 
 
-def _machine(row: MachineRow) -> dict[str, Any]:
-    return {**asdict(row.machine), "started": row.started, "private_ip": row.private_ip or None}
-
-
-def _answer(finding: Finding) -> dict[str, Any]:
-    answer = finding.answer
+def _answer(answer: Answer) -> dict[str, Any]:
     is_aaaa = answer.record_type is RecordType.AAAA
     return {
         "name": answer.name,
         "type": answer.record_type,
-        "meaning": finding.question.meaning,
+        "meaning": meaning_of(answer.name)[1],
         "outcome": answer.outcome.name.lower(),
         "outcome_text": answer.outcome,
         "ttl_seconds": answer.ttl_seconds,
@@ -99,43 +98,24 @@ def _answer(finding: Finding) -> dict[str, Any]:
 
 
 def _address(record: str) -> dict[str, Any]:
-    address = take_apart(record)
+    text, kind, *parts = astuple(take_apart(record))
     return {
-        "address": address.text,
-        "kind": address.kind.name.lower(),
-        "network": address.network or None,
-        "host": address.host or None,
-        "machine": address.machine or None,
-    }
-
-
-def _cycle(cycle: Cycle) -> dict[str, Any]:
-    return {
-        "waited_seconds": round(cycle.waited_seconds, 3),
-        "requests": [_request(sample) for sample in cycle.samples],
+        "address": text,
+        "kind": kind.name.lower(),
+        **{name: part or None for name, part in zip(("network", "host", "machine"), parts, strict=True)},
     }
 
 
 def _request(sample: Sample) -> dict[str, Any]:
-    timed, timing, judgement = sample.timed, sample.server_timing, sample.judgement
-    return {
+    timed = asdict(sample.timed)
+    reply = timed.pop("reply")
+    fields = {
         "kind": sample.kind,
-        "address": timed.address,
-        "resolve_ms": round(timed.resolve_ms, 3),
-        "connect_ms": round(timed.connect_ms, 3),
-        "first_byte_ms": round(timed.first_byte_ms, 3),
-        "total_ms": round(timed.total_ms, 3),
-        "status": timed.reply.status if timed.reply else None,
+        **timed,
+        "status": reply["status"] if reply else None,
         "machine_id": sample.machine_id or None,
-        "boot_ms": timing.boot_ms,
-        "age_ms": timing.age_ms,
-        "proof": judgement.proof.name.lower(),
-        "why": judgement.why,
-        "app_ms": judgement.app_ms,
-        "platform_ms": None if judgement.platform_ms is None else round(judgement.platform_ms, 3),
+        **asdict(sample.server_timing),
+        **asdict(sample.judgement),
+        "proof": sample.judgement.proof.name.lower(),
     }
-
-
-def _spread(outcome: Outcome, kind: Kind) -> dict[str, Any] | None:
-    spread = spread_of(cold_or_warm_ms(outcome, kind))
-    return asdict(spread) if spread else None
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in fields.items()}

@@ -1,43 +1,24 @@
-"""Where results are written: tables and lines, with rich on a terminal and as plain text elsewhere.
+"""Where results are written: lines and tables, which rich lays out.
 
 Rule: every text passes through `printable` here, so nothing from the network reaches the terminal raw.
-Colour only on a terminal, and not with NO_COLOR (no-color.org) or `--no-color`.
+Colour and bars only on a terminal; colour not with NO_COLOR (no-color.org) or `--no-color`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console, JustifyMethod
+from rich.table import Table
+from rich.text import Text
 
 from shell.escape import printable
 
-_LEAST_LENGTH = 0.02  # what was measured is never drawn as nothing
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A bar of `length` (0 to 1) in a style; drawn on a terminal only."""
-
-    length: float
-    style: str
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A heading, and whether its cells are numbers."""
-
-    heading: str
-    numeric: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows of text under a title; `bars`, when given, has one bar a row."""
-
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
-    bars: tuple[Bar, ...] = ()
+_UNBOUNDED = 100_000  # columns: what is not a terminal gets every row on one line
+_MAX_BAR, _LEAST_BAR = 24, 16
 
 
 class Screen:
@@ -46,52 +27,30 @@ class Screen:
     def __init__(self, stream: TextIO, *, color: bool) -> None:
         """Write to `stream`; `color` is what the person allows."""
         self._stream = stream
-        self._color = color
         self._terminal = stream.isatty()
+        self._console = Console(
+            file=stream,
+            color_system="auto" if color and self._terminal else None,
+            width=None if self._terminal else _UNBOUNDED,
+        )
+
+    def bar_width(self, other_columns: int) -> int:
+        """Return how wide a bar may be beside a table of some width; 0 where there is no room or no terminal."""
+        left = min(self._console.width - other_columns, _MAX_BAR) if self._terminal else 0
+        return left if left >= _LEAST_BAR else 0
 
     def line(self, text: str = "") -> None:
         """Write one line."""
         self._stream.write(printable(text) + "\n")
 
-    def table(self, table: Table) -> None:
-        """Write a table and an empty line after it."""
-        if self._terminal:
-            self._rich_table(table)
-        else:
-            self._plain_table(table)
-        self.line()
-
-    def _plain_table(self, table: Table) -> None:
-        self.line(table.title)
-        rows = [
-            [column.heading for column in table.columns],
-            *([printable(cell) for cell in row] for row in table.rows),
-        ]
-        widths = [max(len(row[n]) for row in rows) for n in range(len(table.columns))]
+    def table(self, title: str, columns: Mapping[str, JustifyMethod], rows: Iterable[Sequence[str | Text]]) -> None:
+        """Write a table, an empty line after it; `Text` is the caller's own and written as it is."""
+        drawn = Table(box=None, pad_edge=False)
+        for heading, justify in columns.items():
+            drawn.add_column(Text(heading), justify=justify, overflow="fold")
         for row in rows:
-            cells = (
-                cell.rjust(width) if column.numeric else cell.ljust(width)
-                for cell, width, column in zip(row, widths, table.columns, strict=True)
-            )
-            self._stream.write("  ".join(cells).rstrip() + "\n")
-
-    def _rich_table(self, table: Table) -> None:
-        from rich import box  # noqa: PLC0415 - 50 ms, and only a terminal needs it
-        from rich.bar import Bar as RichBar  # noqa: PLC0415 - as above
-        from rich.console import Console  # noqa: PLC0415 - as above
-        from rich.table import Table as RichTable  # noqa: PLC0415 - as above
-        from rich.text import Text  # noqa: PLC0415 - as above
-
-        console = Console(
-            file=self._stream, highlight=False, markup=False, color_system="auto" if self._color else None
-        )
-        drawn = RichTable(title=Text(printable(table.title)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in table.columns:
-            drawn.add_column(column.heading, justify="right" if column.numeric else "left", overflow="fold")
-        if table.bars:
-            drawn.add_column("", min_width=8, max_width=24)
-        for n, row in enumerate(table.rows):
-            cells = (Text(printable(cell)) for cell in row)
-            bars = (RichBar(1, 0, max(bar.length, _LEAST_LENGTH), color=bar.style) for bar in table.bars[n : n + 1])
-            drawn.add_row(*cells, *bars)
-        console.print(drawn)
+            drawn.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row))
+        with self._console.capture() as captured:
+            self._console.print(drawn)
+        self.line(title)
+        self._stream.writelines(line.rstrip() + "\n" for line in captured.get().split("\n"))

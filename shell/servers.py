@@ -6,6 +6,7 @@ else `fdaa::3`, the nameserver of every Machine (FLY_FACTS §4).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,6 +18,8 @@ _DNS_PORT = 53
 _MAX_PORT = 65535
 _MAX_NAMESERVERS = 3
 _MAX_FILE_CHARACTERS = 65536
+_BRACKETED = re.compile(r"\[([^]]*)](?::([0-9]{1,5}))?")
+_ONE_COLON = re.compile(r"([^:]*):([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,11 @@ FLY_NAMESERVER = Server("fdaa::3")
 
 def parse_server(text: str) -> Server:
     """Read `ADDR`, `ADDR:PORT` or `[ADDR]:PORT`; raise `UsageError` when it is none of them."""
-    host, port = _split(text)
-    if not _is_address(host) or not (port.isascii() and port.isdigit() and 0 < int(port) <= _MAX_PORT):
+    with_port = _BRACKETED.fullmatch(text) or _ONE_COLON.fullmatch(text)
+    host, port = (with_port[1], int(with_port[2] or _DNS_PORT)) if with_port else (text, _DNS_PORT)
+    if not _is_address(host) or not 0 < port <= _MAX_PORT:
         raise UsageError(f"--dns: expected ADDR, ADDR:PORT or [ADDR]:PORT, got {text!r}")
-    return Server(host, int(port))
+    return Server(host, port)
 
 
 def servers_of(resolv_conf: str) -> tuple[Server, ...]:
@@ -61,18 +65,6 @@ def choose_servers(dns: str | None, resolv_conf: Path = _RESOLV_CONF) -> tuple[S
     except OSError:
         text = ""
     return servers_of(text) or (FLY_NAMESERVER,)
-
-
-def _split(text: str) -> tuple[str, str]:
-    if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
-        if bracket and not rest:
-            return host, str(_DNS_PORT)
-        return host, rest[1:] if rest.startswith(":") else ""
-    if text.count(":") == 1:
-        host, _, port = text.partition(":")
-        return host, port
-    return text, str(_DNS_PORT)
 
 
 def _is_address(text: str) -> bool:

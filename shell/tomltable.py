@@ -23,22 +23,17 @@ class ShapeError(ProbeError):
 
 
 def wrong(where: str, expected: str, got: object) -> ShapeError:
-    """Word the error for the value `got` at key path `where`."""
-    return ShapeError(f"{where}: expected {expected}, got {describe(got)}")
-
-
-def describe(value: object) -> str:
-    """Return a value as a person knows it from the file: its TOML type, and itself when it is short."""
-    if isinstance(value, dict):
-        return "a table"
-    if isinstance(value, list):
-        tables = bool(value) and all(isinstance(item, dict) for item in value)
-        return "an array of tables" if tables else "an array"
-    if isinstance(value, bool):
-        return f"the boolean {str(value).lower()}"
-    if isinstance(value, str):
-        return f"the string {value[:60]!r}"
-    return f"{value!s:.60}"
+    """Word the error for the value `got` at key path `where`, as a person knows it from the file."""
+    shown = f"{got!s:.60}"
+    if isinstance(got, dict):
+        shown = "a table"
+    elif isinstance(got, list):
+        shown = "an array of tables" if got and isinstance(got[0], dict) else "an array"
+    elif isinstance(got, bool):
+        shown = f"the boolean {str(got).lower()}"
+    elif isinstance(got, str):
+        shown = f"the string {got[:60]!r}"
+    return ShapeError(f"{where}: expected {expected}, got {shown}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +52,9 @@ class Table:
         """Return the full key path of `key`, for messages."""
         return f"{self.where}.{key}" if self.where else key
 
-    def text(self, key: str, default: str = "") -> str:
+    def text(self, key: str) -> str:
         """Return a string."""
-        value = self.values.get(key, default)
+        value = self.values.get(key, "")
         if not isinstance(value, str):
             raise wrong(self.path(key), "a string", value)
         return value
@@ -71,18 +66,18 @@ class Table:
             raise wrong(self.path(key), "true or false", value)
         return value
 
-    def integer(self, key: str, default: int = 0) -> int:
+    def integer(self, key: str) -> int:
         """Return an integer."""
-        value = self.values.get(key, default)
+        value = self.values.get(key, 0)
         if isinstance(value, float) and value.is_integer():
             return int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise wrong(self.path(key), "an integer", value)
         return value
 
-    def lenient_integer(self, key: str, default: int = 0) -> int:
+    def lenient_integer(self, key: str) -> int:
         """Return an integer, also from text such as "8080" or a number with a fraction."""
-        value = self.values.get(key, default)
+        value = self.values.get(key, 0)
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise wrong(self.path(key), "an integer", value)
         try:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import median
 from typing import TYPE_CHECKING
 
-from shell.asleep import look_at, wait_until_asleep
+from shell.asleep import Watch, look_at
 from shell.errors import NotWellError
 from shell.phases import Edge, Target, Timed, time_request
 from shell.proof import Judgement, Proof, ServerTiming, judge_cold, judge_warm, read_server_timing
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _SERVER_ERROR, _UNAVAILABLE = 500, 503
 _REDIRECTS = {301, 302, 307, 308}
+_MAX_SHOWN = 200  # characters of a header in a message
 
 
 class Kind(StrEnum):
@@ -56,7 +58,12 @@ class Sample:
     @property
     def machine_id(self) -> str:
         """Return the Machine that says it answered, or ""."""
-        return self.timed.reply.header("x-machine-id") if self.timed.reply else ""
+        return self.timed.reply.header("x-machine-id")[:_MAX_SHOWN] if self.timed.reply else ""
+
+    @property
+    def refuted(self) -> bool:
+        """Tell whether the app's own words say that it was not of its kind."""
+        return self.judgement.proof is Proof.NOT_PROVEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,16 @@ class Cycle:
 
     waited_seconds: float
     samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Smallest, middle and largest of `count` times, in milliseconds."""
+
+    count: int
+    min_ms: float
+    median_ms: float
+    max_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,33 +98,33 @@ class Outcome:
         return tuple(sample for cycle in self.cycles for sample in cycle.samples)
 
     @property
-    def unproven(self) -> tuple[Sample, ...]:
-        """Return the cold requests that the app's own words refute."""
-        return tuple(
-            sample for sample in self.samples if sample.kind is Kind.COLD and sample.judgement.proof is Proof.NOT_PROVEN
-        )
-
-    @property
     def well(self) -> bool:
         """Tell whether all was measured and no cold request was refuted."""
-        return not self.error and not self.unproven
+        return not self.error and not any(sample.kind is Kind.COLD and sample.refuted for sample in self.samples)
+
+    def counted(self, kind: Kind) -> tuple[Sample, ...]:
+        """Return the requests of one kind, without those that are refuted to be of it."""
+        return tuple(sample for sample in self.samples if sample.kind is kind and not sample.refuted)
+
+    def spread(self, kind: Kind) -> Spread | None:
+        """Return the spread of the totals of what `counted` returns, or None when that is nothing."""
+        totals_ms = [sample.timed.total_ms for sample in self.counted(kind)]
+        return Spread(len(totals_ms), min(totals_ms), median(totals_ms), max(totals_ms)) if totals_ms else None
 
 
 def run(plan: Plan, edge: Edge, pause: Callable[[float], None], progress: Progress) -> Outcome:
     """Carry out the plan; what was measured before a failure is kept."""
+    watch = Watch(lambda: look_at(plan.target.app_name, edge.ask), edge.clock, pause)
     cycles: list[Cycle] = []
     try:
-        for _ in range(plan.cycles):
-            waited_seconds = wait_until_asleep(
-                lambda: look_at(plan.target.app_name, edge.ask),
-                wait_seconds=plan.wait_seconds,
-                clock=edge.clock,
-                pause=pause,
-                progress=progress,
-            )
+        for n in range(plan.cycles):
+            if n:
+                watch.until_seen_up()
+            waited_seconds = watch.until_asleep(plan.wait_seconds, progress)
             samples: list[Sample] = []
             try:
-                _measure(plan, edge, samples)
+                samples.append(_sample(Kind.COLD, plan.target, edge))
+                samples.extend(_sample(Kind.WARM, plan.target, edge) for _ in range(plan.warm_count))
             finally:
                 cycles.append(Cycle(waited_seconds, tuple(samples)))
     except NotWellError as error:
@@ -117,7 +134,7 @@ def run(plan: Plan, edge: Edge, pause: Callable[[float], None], progress: Progre
 
 def trouble_in(reply: Reply) -> str:
     """Say why a response is not that of a working app; "" when it is."""
-    location = reply.header("location")
+    location = reply.header("location")[:_MAX_SHOWN]
     if reply.status in _REDIRECTS and location.lower().startswith("https:"):
         return (
             f"{reply.status} redirect to {location}: force_https is on and a Flycast address has no "
@@ -128,11 +145,6 @@ def trouble_in(reply: Reply) -> str:
     if reply.status >= _SERVER_ERROR:
         return f"{reply.status}: the app or the proxy failed"
     return ""
-
-
-def _measure(plan: Plan, edge: Edge, samples: list[Sample]) -> None:
-    samples.append(_sample(Kind.COLD, plan.target, edge))
-    samples.extend(_sample(Kind.WARM, plan.target, edge) for _ in range(plan.warm_count))
 
 
 def _sample(kind: Kind, target: Target, edge: Edge) -> Sample:

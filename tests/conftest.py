@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -17,11 +19,10 @@ _LAB_TOOLS = ("curl", "dig", "nslookup", "ping", "nc", "ss", "getent", "setpriv"
 
 @cache
 def _missing_for_lab() -> str:
-    from lab.host import survey  # noqa: PLC0415 - whoever deletes lab/ and its tests never comes here
-
-    found = survey()
-    if not found.works:
-        return f"the host refuses {found.refused}"
+    doctor = [sys.executable, "-m", "lab", "doctor"]
+    done = subprocess.run(doctor, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        return f"`flycast-lab doctor` says: {' '.join(done.stdout.split()) or done.stderr}"
     tools = [tool for tool in _LAB_TOOLS if shutil.which(tool) is None]
     return f"not installed: {', '.join(tools)}" if tools else ""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from html import escape
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -16,8 +18,6 @@ from private_svc.web.connections import Connection
 from private_svc.web.negotiate import Form, negotiate
 
 if TYPE_CHECKING:
-    from aiohttp.typedefs import Middleware
-
     from private_svc.activity import Activity
     from private_svc.boot import Boot
     from private_svc.ingress import Classifier
@@ -53,23 +53,30 @@ class Guard:
         self._refusal_logged_s = float("-inf")
         self.draining = False
 
-    def middleware(self) -> Middleware:
-        """Return the outermost middleware."""
-
-        @web.middleware
-        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-            started_s = time.perf_counter()
-            caller = self.caller(request)
-            self._began(request, caller)
-            if self._private_only and caller.ingress is Ingress.PUBLIC:
-                self._count_refusal(caller)
-                return web.Response(status=403, text=REFUSAL)
-            response = await _answer(request, handler)
-            if request.path != SILENT_PATH:
-                _log(request, response.status, started_s, caller)
-            return response
-
-        return guard
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse the public; answer everybody else, whatever goes wrong, and log it."""
+        started_s = time.perf_counter()
+        caller = self.caller(request)
+        self._activity.requests[caller.ingress] += 1
+        connection, task = _connection(request), asyncio.current_task()
+        if connection is not None and task is not None:
+            connection.request_began(task)
+        if self._private_only and caller.ingress is Ingress.PUBLIC:
+            self._count_refusal(caller)
+            return web.Response(status=403, text=REFUSAL)
+        response = await _answer(request, handler)
+        if request.path != SILENT_PATH:
+            logs.event(
+                "request",
+                method=request.method,
+                path=_path(request),
+                status=response.status,
+                ms=round((time.perf_counter() - started_s) * 1000, 1),
+                ingress=caller.ingress,
+                client=caller.client,
+            )
+        return response
 
     def caller(self, request: web.Request) -> Caller:
         """Return who sent `request`."""
@@ -78,20 +85,14 @@ class Guard:
             return Caller(Ingress.UNKNOWN, request.remote or "")
         return self._who(connection.peer, connection.local, tuple(request.headers.getall("Fly-Client-IP", ())))
 
-    async def mark(self, _: web.Request, response: web.StreamResponse) -> None:
+    async def mark(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add what every answer carries, just before it leaves."""
         self._boot.stamp("first_response")
         response.headers.update(self._headers)
         response.headers["Server-Timing"] = self._boot.server_timing()
-        if self.draining:
+        if self.draining or "Upgrade" in request.headers:  # aiohttp may read nothing more after a declined upgrade
             response.force_close()
             response.headers["Connection"] = "close"  # aiohttp chose this header before it asked us
-
-    def _began(self, request: web.Request, caller: Caller) -> None:
-        self._activity.requests[caller.ingress] += 1
-        connection = _connection(request)
-        if connection is not None:
-            connection.request_began()
 
     def _count_refusal(self, caller: Caller) -> None:
         self._activity.refused += 1
@@ -118,8 +119,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except web.HTTPException as error:
         response = problem(request, error.status, error.reason)
-        if "Allow" in error.headers:
-            response.headers["Allow"] = error.headers["Allow"]
+        for name in error.headers.keys() - response.headers.keys() - {"Content-Length"}:  # Allow, Location, ...
+            response.headers[name] = error.headers[name]
         return response
     except Exception:  # noqa: BLE001 - the edge: one broken handler must not show its insides or stop the service
         logs.event("handler failed", level=logging.ERROR, exc_info=True, path=_path(request))
@@ -138,22 +139,10 @@ def problem(request: web.Request, status: int, reason: str) -> web.Response:
         return json_line({"status": status, "error": reason}, status)
     text = f"{status}: {reason}\n"
     if form is Form.HTML:
-        text = f"<!doctype html><html lang=en><title>{reason}</title><h1>{status}</h1><p>{reason}</p></html>\n"
+        text = f"<!doctype html><html lang=en><title>{status}</title><h1>{status}</h1><p>{escape(reason)}</p></html>\n"
     return web.Response(status=status, text=text, content_type=form)
 
 
 def _path(request: web.Request) -> str:
     """Return the path without its query, which may hold secrets."""
     return request.rel_url.raw_path[:PATH_AT_MOST]
-
-
-def _log(request: web.Request, status: int, started_s: float, caller: Caller) -> None:
-    logs.event(
-        "request",
-        method=request.method,
-        path=_path(request),
-        status=status,
-        ms=round((time.perf_counter() - started_s) * 1000, 1),
-        ingress=caller.ingress,
-        client=caller.client,
-    )

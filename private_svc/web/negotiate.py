@@ -35,12 +35,10 @@ def _weight_of(form: Form, weights: dict[str, float]) -> float:
 
 
 def _weight(parameters: list[str]) -> float:
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
+    for name, _, value in (parameter.partition("=") for parameter in parameters):
         if name.strip() == "q":
             try:
-                weight = float(value)
+                return float(value) if 0 <= float(value) <= 1 else 0.0
             except ValueError:
                 return 0.0
-            return weight if 0 <= weight <= 1 else 0.0
     return 1.0

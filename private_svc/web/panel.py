@@ -10,7 +10,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from private_svc.ingress import Caller
     from private_svc.machine import Machine
@@ -29,36 +29,19 @@ HOW = {
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
-    """One bound socket."""
-
-    name: str
-    address: str
-    reach: str
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """What is open now and holds the Machine awake."""
-
-    admin_connections: int
-    hello_connections: int
-
-
-@dataclass(frozen=True, slots=True)
 class Status:
     """What this Machine says of itself to one caller; times in milliseconds since exec."""
 
     version: str
     machine: Machine
     you: Caller
-    listeners: tuple[Bound, ...]
+    listeners: tuple[Mapping[str, str], ...]
     uptime_ms: float
     boot_ms: Mapping[str, float]
     requests: Mapping[str, int]
     hellos: Mapping[str, int]
     refused: int
-    open: Open
+    open: Mapping[str, int]
     draining: bool
 
 
@@ -80,7 +63,7 @@ def as_text(status: Status) -> str:
 
 def as_html(status: Status) -> str:
     """Return the status as a page that needs no script."""
-    cards = "".join(_card(title, rows) for title, rows in sections(status))
+    cards = "".join(_card(title, rows) for title, rows in sections(status)[1:])  # the head says how you came
     page = Template(static_file("page.html"))
     return page.substitute(
         title=escape(status.machine.app_name or "private-svc"),
@@ -118,40 +101,27 @@ def duration(seconds: float) -> str:
     return f"{hours} h {rest_min} min" if hours else f"{minutes} min {rest_s} s"
 
 
-def sections(status: Status) -> Iterable[Section]:
+def sections(status: Status) -> list[Section]:
     """Return the status as titled rows, in the order people look for them."""
-    machine = status.machine
-    yield (
-        "You",
-        [("came in", f"{status.you.ingress}: {HOW[status.you.ingress]}"), ("client", status.you.client)],
-    )
-    yield (
-        "Machine",
-        [
-            ("app", machine.app_name or UNSET),
-            ("machine", machine.machine_id),
-            ("region", machine.region or UNSET),
-            ("process group", machine.process_group or UNSET),
-            ("image", machine.image_ref or UNSET),
-            ("machine version", machine.machine_version or UNSET),
-            ("6PN address", machine.private_ip or UNSET),
-            ("public IPv6", machine.public_ip or "none"),
-        ],
-    )
-    yield "Bound", [(bound.name, f"{bound.address}, reached by {bound.reach}") for bound in status.listeners]
-    yield "Boot", [(phase.replace("_", " "), f"{ms:.1f} ms") for phase, ms in status.boot_ms.items()]
-    yield (
-        "Served",
-        [
-            ("requests", _counts(status.requests)),
-            ("hellos", _counts(status.hellos)),
-            ("refused", f"{status.refused} public"),
-        ],
-    )
-    yield (
-        "Open now",
-        [("admin", str(status.open.admin_connections)), ("hello", str(status.open.hello_connections))],
-    )
+    machine, counts = status.machine, {"requests": status.requests, "hellos": status.hellos}
+    about = [
+        ("app", machine.app_name or UNSET),
+        ("machine", machine.machine_id),
+        ("region", machine.region or UNSET),
+        ("process group", machine.process_group or UNSET),
+        ("image", machine.image_ref or UNSET),
+        ("machine version", machine.machine_version or UNSET),
+        ("6PN address", machine.private_ip or UNSET),
+        ("public IPv6", machine.public_ip or "none"),
+    ]
+    return [
+        ("You", [("came in", f"{status.you.ingress}: {HOW[status.you.ingress]}"), ("client", status.you.client)]),
+        ("Machine", about),
+        ("Bound", [(it["name"], f"{it['address']}, reached by {it['reach']}") for it in status.listeners]),
+        ("Boot", [(phase.replace("_", " "), f"{ms:.1f} ms") for phase, ms in status.boot_ms.items()]),
+        ("Served", [*((name, _counts(of)) for name, of in counts.items()), ("refused", f"{status.refused} public")]),
+        ("Open now", [(name.replace("_", " "), str(count)) for name, count in status.open.items()]),
+    ]
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -36,12 +36,20 @@ class RunningLab:
         self._reader.start()
 
     def __enter__(self) -> Self:
-        self.wait_for("The lab is up")
+        try:
+            self.wait_for("The lab is up")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(DEADLINE_SECONDS)
+        try:
+            self.process.wait(DEADLINE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
         self._reader.join(DEADLINE_SECONDS)
         assert self.process.stdout is not None
         self.process.stdout.close()

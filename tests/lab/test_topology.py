@@ -108,7 +108,11 @@ def test_an_app_may_be_given_only_once() -> None:
 
 def test_the_command_comes_from_the_option_then_processes_then_the_image() -> None:
     both = config(processes={"web": "serve --now", "worker": "work"})
-    assert group_commands(both, "other 'two words'", ("image",)) == {"app": ("other", "two words")}
+    assert group_commands(both, "other 'two words'", ("image",)) == {
+        "web": ("other", "two words"),
+        "worker": ("other", "two words"),
+    }
+    assert group_commands(config(), "true", ()) == {"app": ("true",)}
     assert group_commands(both, None, ("image",)) == {"web": ("serve", "--now"), "worker": ("work",)}
     assert group_commands(config(), None, ("image",)) == {"app": ("image",)}
 

@@ -58,11 +58,10 @@ def test_two_listeners_cannot_share_a_port_unless_the_kernel_chooses() -> None:
 
 
 @pytest.mark.parametrize("setting", config.SETTINGS, ids=lambda setting: setting.name)
-def test_the_example_and_the_default_of_a_setting_can_be_used_and_help_shows_both(setting: config.Setting) -> None:
-    for text in (setting.example, setting.default):
-        config.read({"PORT": "1", "HELLO_PORT": "2"} | {setting.name: text})
-    assert f"{setting.name}={setting.example}" in config.usage()
-    assert f"default {setting.default};" in config.usage()
+def test_the_default_of_a_setting_can_be_used_and_help_shows_it(setting: config.Setting) -> None:
+    config.read({"PORT": "1", "HELLO_PORT": "2"} | {setting.name: setting.default})
+    assert setting.name in config.usage()
+    assert f"{setting.expected}; default {setting.default};" in config.usage()
 
 
 def test_drain_seconds_may_have_a_fraction() -> None:

@@ -28,7 +28,7 @@ def everything(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-@pytest.mark.parametrize("first_words", [b"", b"\n", b"x" * 20_000])
+@pytest.mark.parametrize("first_words", [b"", b"\n", b"x" * 200_000])
 def test_a_caller_gets_hello_and_a_clean_end_whether_it_spoke_first_or_not(host: str, first_words: bytes) -> None:
     with (
         service() as running,
@@ -102,8 +102,8 @@ async def test_a_caller_that_never_closes_is_closed_when_its_time_is_up() -> Non
         await hello.drain(0)
 
 
-async def test_a_caller_that_keeps_talking_is_read_only_so_far() -> None:
-    async with greeting(PATIENCE_SECONDS) as (hello, activity, port), asyncio.timeout(PATIENCE_SECONDS):
+async def test_a_caller_that_floods_is_cut_when_its_time_is_up() -> None:
+    async with greeting(0.05) as (hello, activity, port), asyncio.timeout(PATIENCE_SECONDS):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         await until_refused(writer, b"x" * 4096)
         assert activity.hello_connections == 0

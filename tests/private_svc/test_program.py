@@ -63,7 +63,7 @@ def test_a_signal_ends_it_with_status_0(number: signal.Signals) -> None:
 def test_a_signal_between_exec_and_serving_is_obeyed_and_queued_callers_are_greeted(tmp_path: Path) -> None:
     (tmp_path / "aiohttp").mkdir()
     (tmp_path / "aiohttp" / "__init__.py").write_text(STUCK_AIOHTTP)
-    with Running({"PYTHONPATH": str(tmp_path)}) as running:
+    with Running({"PYTHONPATH": str(tmp_path), "DRAIN_SECONDS": "0.1"}) as running:
         port = running.port("hello")
         running.event("importing")
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as caller:
@@ -72,6 +72,20 @@ def test_a_signal_between_exec_and_serving_is_obeyed_and_queued_callers_are_gree
         running.event("leaving")
         assert running.ended() == 0
         assert running.errors() == ""
+
+
+def test_a_caller_who_is_queued_when_a_signal_comes_during_the_import_is_answered() -> None:
+    with Running({}) as running:
+        port = running.port("admin")
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as caller:
+            caller.sendall(b"GET /whoami HTTP/1.1\r\nHost: x\r\n\r\n")
+            running.signal(signal.SIGTERM)
+            response = http.client.HTTPResponse(caller)
+            response.begin()
+            assert (response.status, response.getheader("Connection")) == (200, "close")
+            response.read()
+        running.event("leaving", cut_connections=0)
+        assert running.ended() == 0
 
 
 def test_a_signal_before_the_loop_runs_waits_until_callers_are_drained() -> None:

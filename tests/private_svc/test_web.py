@@ -17,9 +17,7 @@ from private_svc.boot import Boot, clock
 from private_svc.ingress import Caller, Here, Ingress, classify
 from private_svc.machine import whoami
 from private_svc.web import panel
-from private_svc.web.application import application
-from private_svc.web.connections import Connections
-from private_svc.web.guard import Guard
+from private_svc.web.admin import Admin
 from tests.private_svc.process import PATIENCE_SECONDS
 from tests.private_svc.test_negotiate import BROWSER
 
@@ -39,37 +37,21 @@ FLY = {
 class Site:
     """An admin listener whose callers all seem to come from one peer."""
 
-    def __init__(self, peer: str, header_seconds: float, *, private_only: bool) -> None:
-        self.activity = Activity()
-        self.boot = Boot(clock() - 1)
-        self.boot.stamp("serving")
-        self.machine = whoami(FLY)
-        self.guard = Guard(self.who, self.activity, self.boot, self.machine.machine_id, private_only=private_only)
+    def __init__(self, peer: str, caller_seconds: float, *, private_only: bool) -> None:
         self.peer = peer
-        self.header_seconds = header_seconds
+        self.activity = Activity()
+        started = Boot(clock() - 1)
+        started.stamp("serving")
+        self.admin = Admin(
+            self.who, self.activity, started, whoami(FLY), (), private_only=private_only, caller_seconds=caller_seconds
+        )
         self.entered = asyncio.Event()
         self.release = asyncio.Event()
+        self.ended = asyncio.Event()
         self.writers: list[asyncio.StreamWriter] = []
 
     def who(self, _: str, local: str, fly_client_ip: tuple[str, ...]) -> Caller:
         return classify(self.peer, local, fly_client_ip, HERE)
-
-    def look(self, caller: Caller) -> panel.Status:
-        activity = self.activity
-        bound = panel.Bound("admin", "[::]:8080", "Flycast and 6PN")
-        return panel.Status(
-            version="0",
-            machine=self.machine,
-            you=caller,
-            listeners=(bound,),
-            uptime_ms=self.boot.age_ms(),
-            boot_ms={str(phase): ms for phase, ms in self.boot.phases_ms.items()},
-            requests={ingress.value: count for ingress, count in activity.requests.items()},
-            hellos={},
-            refused=activity.refused,
-            open=panel.Open(activity.admin_connections, activity.hello_connections),
-            draining=self.guard.draining,
-        )
 
     async def held(self, _: web.Request) -> web.Response:
         self.entered.set()
@@ -79,28 +61,34 @@ class Site:
     async def broken(self, _: web.Request) -> web.Response:
         raise ValueError("the secret of the handler")
 
+    async def moved(self, _: web.Request) -> web.Response:
+        raise web.HTTPFound("/elsewhere")
+
+    async def flood(self, request: web.Request) -> web.StreamResponse:
+        self.entered.set()
+        response = web.StreamResponse()
+        try:
+            await response.prepare(request)
+            await response.write(bytes(32 * 1024 * 1024))
+        finally:
+            self.ended.set()
+        return response
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        web_app = application(self.guard, self.look)
-        web_app.add_routes([web.get("/held", self.held), web.get("/broken", self.broken)])
-        runner = web.AppRunner(web_app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        assert runner.server is not None
+        handlers = {"held": self.held, "broken": self.broken, "moved": self.moved, "flood": self.flood}
+        self.admin.web_app.add_routes([web.get(f"/{name}", handler) for name, handler in handlers.items()])
         listening = socket.create_server(("127.0.0.1", 0))
         listening.setblocking(False)
         self.port = listening.getsockname()[1]
-        self.connections = Connections(
-            asyncio.get_running_loop(), listening, runner.server, self.activity, self.boot, self.header_seconds
-        )
-        self.connections.start()
+        await self.admin.start(listening)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 yield
         finally:
             for writer in self.writers:
                 writer.close()
-            await self.connections.drain(0)
-            await runner.cleanup()
+            await self.admin.drain(0)
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -125,9 +113,9 @@ class Answer:
 
 @asynccontextmanager
 async def site(
-    peer: str = "::1", header_seconds: float = PATIENCE_SECONDS, *, private_only: bool = True
+    peer: str = "::1", caller_seconds: float = PATIENCE_SECONDS, *, private_only: bool = True
 ) -> AsyncIterator[Site]:
-    made = Site(peer, header_seconds, private_only=private_only)
+    made = Site(peer, caller_seconds, private_only=private_only)
     async with made.serving():
         yield made
 
@@ -201,7 +189,7 @@ async def test_what_came_through_a_public_address_is_refused_counted_and_told_wh
             answer = await here.ask(path, "Fly-Client-IP: 203.0.113.7")
             assert answer.status == 403
             assert "fly ips release" in answer.text
-        status = here.look(Caller(Ingress.LOOPBACK, "::1"))
+        status = here.admin.look(Caller(Ingress.LOOPBACK, "::1"))
     assert status.refused == status.requests["public"] == len(PATHS)
     assert "Exposed." in panel.as_html(status)
 
@@ -246,7 +234,7 @@ async def test_the_request_log_has_no_query_and_leaves_health_checks_out(caplog:
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
 async def test_a_caller_with_slow_headers_is_closed(sent: bytes) -> None:
-    async with site(header_seconds=0.05) as here:
+    async with site(caller_seconds=0.05) as here:
         reader, writer = await here.open()
         writer.write(sent)
         assert await closed(reader) == b""
@@ -254,7 +242,7 @@ async def test_a_caller_with_slow_headers_is_closed(sent: bytes) -> None:
 
 
 async def test_a_request_in_progress_has_no_deadline_for_headers() -> None:
-    async with site(header_seconds=0.05) as here:
+    async with site(caller_seconds=0.05) as here:
         idle, _ = await here.open()
         asked = asyncio.create_task(here.ask("/held"))
         await here.entered.wait()
@@ -275,8 +263,8 @@ async def test_draining_finishes_the_request_in_flight_and_closes_its_connection
         reader, writer = await here.open()
         writer.write(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
         await here.entered.wait()
-        here.guard.draining = True
-        draining = asyncio.create_task(here.connections.drain(PATIENCE_SECONDS))
+        draining = asyncio.create_task(here.admin.drain(PATIENCE_SECONDS))
+        await asyncio.sleep(0)  # it has begun
         here.release.set()
         answer = Answer(await reader.read())
         assert (answer.status, answer.text) == (200, "done\n")
@@ -286,11 +274,11 @@ async def test_draining_finishes_the_request_in_flight_and_closes_its_connection
 
 async def test_draining_cuts_what_is_not_finished_in_time_and_says_how_many() -> None:
     async with site() as here:
-        asked = asyncio.create_task(here.ask("/held"))
+        reader, writer = await here.open()
+        writer.write(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
         await here.entered.wait()
-        assert await here.connections.drain(0.01) == 1
-        here.release.set()
-        await asked
+        assert await here.admin.drain(0.01) == 1
+        assert await closed(reader) == b""
 
 
 async def test_draining_closes_idle_connections_and_answers_who_is_still_in_the_queue() -> None:
@@ -300,9 +288,74 @@ async def test_draining_closes_idle_connections_and_answers_who_is_still_in_the_
         await reader.readuntil(b"ok\n")
         with socket.create_connection(("127.0.0.1", here.port)) as queued:
             queued.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            here.guard.draining = True
-            assert await here.connections.drain(PATIENCE_SECONDS) == 0
+            assert await here.admin.drain(PATIENCE_SECONDS) == 0
             queued.settimeout(PATIENCE_SECONDS)
             answer = Answer(queued.recv(10_000))
         assert (answer.status, answer.text) == (503, "draining\n")
         assert await closed(reader) == b""
+
+
+async def test_a_request_that_reaches_an_idle_connection_as_the_drain_begins_is_answered() -> None:
+    async with site() as here:
+        reader, writer = await here.open()
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"ok\n")
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await here.admin.drain(PATIENCE_SECONDS) == 0
+        assert Answer(await reader.read()).status == 503
+
+
+async def test_a_caller_that_does_not_read_is_closed() -> None:
+    async with site(caller_seconds=0.05) as here:
+        with socket.socket() as caller:
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            caller.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(caller, ("127.0.0.1", here.port))
+            await loop.sock_sendall(caller, b"GET /flood HTTP/1.1\r\nHost: x\r\n\r\n")
+            await here.entered.wait()
+            await here.ended.wait()
+
+
+async def test_a_redirect_of_a_handler_keeps_its_location_and_a_405_its_methods() -> None:
+    async with site() as here:
+        moved = await here.ask("/moved")
+        assert (moved.status, moved.headers["location"]) == (302, "/elsewhere")
+        assert "GET" in (await here.ask("/", method="DELETE")).headers["allow"]
+
+
+@pytest.mark.parametrize("target", ["http://evil.example/healthz", "//evil.example/healthz", "/%0d%0aX:%20y", "/%ff"])
+async def test_odd_targets_are_refused_like_every_other_when_they_come_from_the_public(target: str) -> None:
+    async with site(PROXY) as here:
+        for method in ("GET", "HEAD", "OPTIONS"):
+            answer = await here.ask(target, "Fly-Client-IP: 203.0.113.7", method=method)
+            assert answer.status == 403, f"{method} {target}"
+
+
+@pytest.mark.parametrize("target", ["http://evil.example/healthz", "//evil.example/healthz", "/%0d%0aX:%20y", "/%ff"])
+async def test_odd_targets_never_break_a_handler(target: str) -> None:
+    async with site() as here:
+        answer = await here.ask(target, "Accept: text/html")
+        assert answer.status in {200, 404}
+        assert "evil" not in answer.text
+
+
+async def test_a_websocket_upgrade_is_answered_as_a_plain_request_and_closed() -> None:
+    async with site() as here:
+        reader, writer = await here.open()
+        asked = [
+            "GET /whoami HTTP/1.1",
+            "Host: x",
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Version: 13",
+        ]
+        writer.write("\r\n".join([*asked, "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "", ""]).encode())
+        answer = Answer(await reader.read())
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+
+
+async def test_a_malformed_request_leaves_no_traceback_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with site() as here:
+        assert (await here.ask("/", "X-Big: " + "x" * 20_000)).status == 400
+    assert [record for record in caplog.records if record.exc_info] == []

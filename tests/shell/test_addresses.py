@@ -27,11 +27,6 @@ def test_an_address_is_taken_apart(text: str, parts: Address) -> None:
     assert take_apart(text) == parts
 
 
-def test_a_6pn_address_is_said_in_words() -> None:
-    said = str(take_apart("FDAA:0:18:A7B:7D:F066:B83B:2"))
-    assert said == "6PN address, network fdaa:0:18::/48, host a7b:7d, machine f066:b83b"
-
-
 def test_what_is_no_address_is_refused() -> None:
     with pytest.raises(ValueError, match="fdaa:x"):
         take_apart("fdaa:x")

@@ -99,7 +99,9 @@ def test_names_shows_every_answer_and_the_machines(nameserver: ScriptedDns, caps
     nameserver.script["shop.internal", "AAAA"] = records("AAAA")
     assert main(["names", "shop", dns]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"shop\.internal +AAAA +- +name exists, but no record of this type \(NODATA\)", out)
+    assert re.search(r"shop\.internal +AAAA +name exists, but no record of this type \(NODATA\)", out)
+    assert out.startswith(f"shop, asked {nameserver.server}\n")
+    assert re.search(r"^::1 +loopback$", out, re.MULTILINE)
     assert "shop: 0 started of 1 deployed Machines" in out
     assert re.search(r"3d8d9014b32d89 +ams +asleep", out)
 
@@ -128,10 +130,16 @@ def test_wake_times_and_proves_a_cold_start(nameserver: ScriptedDns) -> None:
     with ScriptedServer(COLD, WARM) as server:
         done = probe("wake", "shop", dns, f"--port={server.port}", "--warm=2")
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"http://shop.flycast:{server.port}/ [::1]\n" in done.stdout
+    assert f"http://shop.flycast:{server.port}/ [::1], in ms\n" in done.stdout
     assert "cold proven: the app's process is 20 ms old, younger than the request" in done.stdout
     assert "+ app 10 ms (boot)" in done.stdout
-    assert re.search(r"^warm +2 +[\d.]+ +[\d.]+ +[\d.]+$", done.stdout, re.MULTILINE)
+    assert re.search(r"^cold( +[\d.]+){4} +200 +d890 +proven$", done.stdout, re.MULTILINE)
+    assert re.findall(r"^(warm \w+)(?: +[\d.]+){4}$", done.stdout, re.MULTILINE) == [
+        "warm min",
+        "warm median",
+        "warm max",
+    ]
+    assert re.search(r"\n\ncold and warm, total in ms\n.*\ncold +1( +[\d.]+){5}\nwarm +2( +[\d.]+){3}\n", done.stdout)
     assert "\x1b" not in done.stdout
 
 

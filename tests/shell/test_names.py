@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from shell.answers import RecordType
-from shell.names import first_questions, further_questions, is_app_name, meaning_of, remark_on
+from shell.names import first_names, further_names, is_app_name, meaning_of, remark_on
 
 A, T = RecordType.AAAA, RecordType.TXT
 
@@ -33,9 +33,9 @@ A, T = RecordType.AAAA, RecordType.TXT
     ],
 )
 def test_every_form_of_name_is_known_by_its_type(name: str, record_type: RecordType) -> None:
-    known = meaning_of(name)
-    assert known is not None
-    assert known[0] is record_type
+    found, meaning = meaning_of(name)
+    assert found is record_type
+    assert meaning
     assert remark_on(name) == ""
 
 
@@ -63,9 +63,9 @@ def test_a_name_with_no_likely_meaning_says_only_that_it_does_not_fit() -> None:
     assert "outside .internal and .flycast" in remark_on("example.com")
 
 
-def test_the_questions_about_an_app_are_all_of_the_grammar() -> None:
-    questions = first_questions("shop") + further_questions("shop", ["ams"], ["3d8d9014b32d89"])
-    assert [question.name for question in questions] == [
+def test_the_names_of_an_app_are_all_of_the_grammar() -> None:
+    names = first_names("shop") + further_names("shop", ["ams"], ["3d8d9014b32d89"])
+    assert names == (
         "shop.flycast",
         "shop.internal",
         "global.shop.internal",
@@ -76,12 +76,12 @@ def test_the_questions_about_an_app_are_all_of_the_grammar() -> None:
         "_apps.internal",
         "ams.shop.internal",
         "3d8d9014b32d89.vm.shop.internal",
-    ]
-    assert all(question.meaning for question in questions)
+    )
+    assert all(meaning_of(name)[1] for name in names)
 
 
 def test_hostile_regions_and_machine_ids_are_not_asked_for() -> None:
-    assert further_questions("shop", ["a.b", "\x1b[m", ""], ["x", "../.."]) == ()
+    assert further_names("shop", ["a.b", "\x1b[m", ""], ["x", "../.."]) == ()
 
 
 @pytest.mark.parametrize(

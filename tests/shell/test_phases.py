@@ -8,7 +8,7 @@ import pytest
 
 from shell.answers import Answer, Outcome, RecordType
 from shell.errors import NotWellError
-from shell.phases import Edge, Failure, Protocols, RequestError, Target, Timed, open_connection, time_request
+from shell.phases import Edge, Protocols, RequestError, Target, Timed, open_connection, time_request
 from tests.shell.scripted_http import (
     ScriptedServer,
     answering,
@@ -107,21 +107,28 @@ def test_raw_tcp_is_timed_to_its_first_byte() -> None:
 
 
 @pytest.mark.parametrize(
-    ("handler", "failure"),
+    ("handler", "words"),
     [
-        (closing, Failure.EMPTY),
-        (resetting, Failure.RESET),
-        (saying(b"SSH-2.0-x\r\n"), Failure.GARBLED),
-        (saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"), Failure.GARBLED),
-        (answering(before_seconds=0.4), Failure.TIMEOUT),
+        (closing, "empty reply: the connection was accepted, then closed with nothing sent (in phase first byte"),
+        (resetting, "connection reset by the other side (in phase first byte"),
+        (saying(b"SSH-2.0-x\r\n"), "not an HTTP response: SSH-2.0-x (in phase body"),
+        (
+            saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"),
+            "closed 6 bytes before the body's end (in phase body",
+        ),
+        (answering(before_seconds=0.4), "no answer in time (in phase first byte"),
     ],
 )
-def test_every_failure_is_told_apart_in_words(handler: Handler, failure: Failure) -> None:
+def test_every_failure_is_told_apart_in_words(handler: Handler, words: str) -> None:
     with ScriptedServer(handler) as server, pytest.raises(RequestError) as caught:
-        request(server, timeout_seconds=0.15 if failure is Failure.TIMEOUT else 10.0)
-    assert caught.value.failure is failure
-    assert str(failure) in str(caught.value)
+        request(server, timeout_seconds=0.15 if "in time" in words else 10.0)
+    assert words in str(caught.value)
     assert "[::1]: " in str(caught.value)
+
+
+def test_a_raw_port_that_closes_with_nothing_sent_is_an_empty_reply() -> None:
+    with ScriptedServer(lambda _: None) as server, pytest.raises(RequestError, match="empty reply"):
+        request(server, protocol=Protocols.TCP)
 
 
 def test_a_slow_drip_of_bytes_does_not_outlive_the_deadline() -> None:
@@ -147,7 +154,7 @@ def test_a_refused_connection_is_said_so() -> None:
         port = listener.getsockname()[1]
     with pytest.raises(RequestError) as caught:
         time_request(Target("shop", port=port), Edge(found("::1"), open_connection))
-    assert caught.value.failure is Failure.REFUSED
+    assert "connection refused: nothing listens on that port of the address" in str(caught.value)
     assert "(in phase connect, after " in str(caught.value)
 
 

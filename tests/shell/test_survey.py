@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import dns.rcode
 import pytest
 
-from shell.answers import ListedMachine, Outcome
+from shell.answers import Outcome
 from shell.record import names_record
 from shell.resolve import Resolver
 from shell.survey import MachineRow, Survey, survey
@@ -46,8 +46,8 @@ def test_started_and_deployed_machines_are_set_against_each_other(nameserver: Sc
     found = ask(nameserver, "shop")
     assert found.trouble == ""
     assert found.machines == (
-        MachineRow(ListedMachine(UP, "ams"), started=True, private_ip=SIX_PN),
-        MachineRow(ListedMachine(ASLEEP, "cdg"), started=False, private_ip=""),
+        MachineRow(UP, "ams", started=True, private_ip=SIX_PN),
+        MachineRow(ASLEEP, "cdg", started=False, private_ip=""),
     )
 
 
@@ -81,7 +81,7 @@ def test_one_name_is_asked_for_both_types(nameserver: ScriptedDns) -> None:
     nameserver.script["shop.flycast", "AAAA"] = records("AAAA", "fdaa:0:18:0:1::7")
     nameserver.script["shop.flycast", "TXT"] = records("TXT")
     found = ask(nameserver, "shop.flycast")
-    assert [finding.answer.outcome for finding in found.findings] == [Outcome.OK, Outcome.NODATA]
+    assert [answer.outcome for answer in found.answers] == [Outcome.OK, Outcome.NODATA]
     assert (found.trouble, found.remark) == ("", "")
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from shell.answers import Answer, Outcome, RecordType
 from shell.http_reply import Reply
-from shell.phases import Edge, Protocols, Target, open_connection
-from shell.progress import PlainLines
-from shell.proof import Proof
+from shell.phases import Edge, Protocols, Target, Timed, open_connection
+from shell.progress import Progress
+from shell.proof import Proof, ServerTiming, judge_warm
 from shell.record import wake_record
-from shell.wake import Kind, Plan, run, trouble_in
+from shell.wake import Cycle, Kind, Plan, Sample, Spread, run, trouble_in
 from shell.wake import Outcome as WakeOutcome
 from tests.shell.scripted_http import ScriptedServer, answering, closing, hold, timing
 
@@ -50,7 +50,7 @@ def wake(
     plan = plan or Plan(Target("shop"), warm_count=2)
     aimed = replace(plan, target=replace(plan.target, port=server.port))
     edge = Edge(ask or network(""), open_connection)
-    return run(aimed, edge, lambda _: None, PlainLines(stream or io.StringIO()))
+    return run(aimed, edge, lambda _: None, Progress(stream or io.StringIO(), "xterm"))
 
 
 def proofs(outcome: WakeOutcome) -> list[tuple[Kind, Proof]]:
@@ -98,6 +98,21 @@ def test_every_cycle_waits_for_sleep() -> None:
     assert len(outcome.cycles) == 2
     assert outcome.well
     assert wake_record(outcome)["cold"]["count"] == 2
+
+
+def test_lagging_dns_does_not_fake_sleep_after_a_cold_request() -> None:
+    asked: list[str] = []
+    answer = network("", "", "", "d890 ams", "d890 ams", "")
+
+    def ask(name: str, kind: RecordType) -> Answer:
+        said = answer(name, kind)
+        if not name.startswith("all."):
+            asked.append("connect" if kind is RecordType.AAAA else "up" if said.records else "asleep")
+        return said
+
+    with ScriptedServer(COLD) as server:
+        wake(server, ask=ask, plan=Plan(Target("shop"), cycles=2, warm_count=0))
+    assert asked == ["asleep", "connect", "asleep", "asleep", "up", "up", "asleep", "connect"]
 
 
 def test_raw_tcp_is_cold_by_dns_only() -> None:
@@ -158,3 +173,16 @@ def test_the_record_has_the_documented_fields() -> None:
     )
     assert record["cycles"][0]["requests"][0]["proof"] == "proven"
     assert list(record["warm"]) == ["count", "min_ms", "median_ms", "max_ms"]
+
+
+@pytest.mark.parametrize(
+    ("totals_ms", "spread"),
+    [((3.0, 1.0, 2.0), Spread(3, 1.0, 2.0, 3.0)), ((4.0, 1.0), Spread(2, 1.0, 2.5, 4.0)), ((), None)],
+)
+def test_the_spread_of_times(totals_ms: tuple[float, ...], spread: Spread | None) -> None:
+    timing = ServerTiming()
+    timed = [Timed("::1", 0.0, 0.0, 0.0, total_ms) for total_ms in totals_ms]
+    samples = tuple(Sample(Kind.WARM, one, timing, judge_warm(timing, one)) for one in timed)
+    outcome = WakeOutcome(Plan(Target("shop")), (Cycle(0.0, samples),))
+    assert outcome.spread(Kind.WARM) == spread
+    assert outcome.spread(Kind.COLD) is None

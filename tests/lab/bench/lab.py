@@ -1,4 +1,4 @@
-"""Time the lab: up, down, and cold against warm requests over Flycast: `python -m tests.bench.lab [ROUNDS]`.
+"""Time the lab: up, down, and cold against warm requests over Flycast: `python -m tests.lab.bench.lab [ROUNDS]`.
 
 Up is from the start of `flycast-lab run` to its program's first instruction, the deployed app reachable; down is from
 the program's end to the end of the command.  The program tells its own time, on the same clock.

@@ -1,6 +1,6 @@
 """Warm requests through the lab proxy against the same server direct, alternating, in one run.
 
-Run `python -m tests.bench.proxy`. The server, the proxy and the clients are processes of their own.
+Run `python -m tests.lab.bench.proxy`. The server, the proxy and the clients are processes of their own.
 """
 
 from __future__ import annotations

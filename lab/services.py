@@ -1,0 +1,90 @@
+"""What the lab can serve of a fly.toml, checked before anything starts.  Pure.
+
+Rules (FLY_FACTS sections 3 and 5; FLYTOML_RULES lists what flyctl itself lets pass):
+
+- A service is TCP, has an `internal_port`, and counts `requests` or `connections` up to limits above 0.
+- A port is 1 to 65535, a range does not run backwards, and no port is asked for twice in one app.
+- The handlers here are none and `http`.  A port with `tls` is left out: Flycast has no certificates.
+- A service names only process groups that the file has.
+- `kill_signal` is one of those Fly passes on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from shell.flytoml import FlyToml, Port, Service
+
+MAX_PORTS = 1024  # each is a listening socket of the lab
+_LAST_PORT = 65535
+_HANDLERS = {"http", "tls"}
+_CONCURRENCY = ("requests", "connections")
+_KILL_SIGNALS = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL", "SIGSTOP")
+
+
+def check(config: FlyToml, groups: Collection[str]) -> None:
+    """Raise `UsageError`, naming file and place, for what the lab cannot run as it stands."""
+    try:
+        _check(config, groups)
+    except ValueError as error:
+        raise UsageError(f"{config.path}: {error}") from None
+
+
+def served_ports(service: Service) -> Iterator[tuple[int, Port]]:
+    """Yield each port that clients can dial over Flycast, with its entry."""
+    for entry in service.ports:
+        if "tls" not in entry.handlers:
+            for port in range(entry.start_port, entry.end_port + 1):
+                yield port, entry
+
+
+def _check(config: FlyToml, groups: Collection[str]) -> None:
+    if config.kill_signal not in _KILL_SIGNALS:
+        raise ValueError(f"kill_signal: expected one of {', '.join(_KILL_SIGNALS)}, got {config.kill_signal!r}")
+    for name, value in config.env.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise ValueError(f"env: expected a variable without NUL, its name without '=', got {name!r}")
+    taken: set[int] = set()
+    for number, service in enumerate(config.services, 1):
+        where = f"service {number} of {len(config.services)}"
+        _check_service(where, service, groups)
+        for entry in service.ports:
+            _check_entry(f"{where}, port {entry.start_port}", entry)
+        for port, _ in served_ports(service):
+            if port in taken:
+                raise ValueError(f"{where}: expected a port of its own, got {port}, which is taken already")
+            taken.add(port)
+    if len(taken) > MAX_PORTS:
+        raise ValueError(f"services: the lab listens on at most {MAX_PORTS} ports an app, got {len(taken)}")
+
+
+def _check_service(where: str, service: Service, groups: Collection[str]) -> None:
+    if not 1 <= service.internal_port <= _LAST_PORT:
+        got = service.internal_port or "none"
+        raise ValueError(f"{where}: internal_port: expected the port the app listens on, 1 to 65535, got {got}")
+    if service.protocol != "tcp":
+        raise ValueError(f"{where}: protocol: the lab serves tcp only, got {service.protocol!r}")
+    limits = service.concurrency
+    if limits.type not in _CONCURRENCY:
+        raise ValueError(f"{where}: concurrency.type: expected requests or connections, got {limits.type!r}")
+    if limits.soft_limit < 1 or (limits.hard_limit is not None and limits.hard_limit < 1):
+        raise ValueError(f"{where}: concurrency: expected limits above 0, got {limits.soft_limit}, {limits.hard_limit}")
+    for group in service.processes:
+        if group not in groups:
+            raise ValueError(f"{where}: processes: expected some of {', '.join(groups)}, got {group!r}")
+
+
+def _check_entry(where: str, entry: Port) -> None:
+    if not 1 <= entry.start_port <= entry.end_port <= _LAST_PORT:
+        raise ValueError(f"{where}: expected ports within 1 to 65535, got {entry.start_port} to {entry.end_port}")
+    unknown = sorted(set(entry.handlers) - _HANDLERS)
+    if unknown:
+        raise ValueError(
+            f"{where}: handlers: the lab has http and tls only, got {', '.join(unknown)}; "
+            "give the lab a fly.toml without it"
+        )

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lab import services
+from lab.errors import UsageError
+from shell.flytoml import Concurrency, Port, Service
+from tests.lab.test_topology import config
+
+GOOD = Service(8080, ports=(Port(80, 80, ("http",)), Port(443, 443, ("tls", "http"))))
+
+
+def told(*found: Service, kill_signal: str = "SIGINT", env: dict[str, str] | None = None) -> str:
+    given = replace(config(), services=found, kill_signal=kill_signal, env=env or {})
+    with pytest.raises(UsageError) as error:
+        services.check(given, ["app"])
+    return str(error.value)
+
+
+def test_what_can_be_served_passes() -> None:
+    services.check(replace(config(), services=(GOOD, Service(1848), Service(1848, ports=(Port(20, 30),)))), ["app"])
+
+
+def test_ports_with_tls_are_left_out_and_ranges_are_whole() -> None:
+    service = replace(GOOD, ports=(*GOOD.ports, Port(20, 22)))
+    assert [port for port, _ in services.served_ports(service)] == [80, 20, 21, 22]
+
+
+@pytest.mark.parametrize(
+    ("service", "expected"),
+    [
+        (Service(0), "internal_port: expected the port the app listens on, 1 to 65535, got none"),
+        (Service(99999), "got 99999"),
+        (Service(-1), "got -1"),
+        (Service(53, "udp"), "protocol: the lab serves tcp only, got 'udp'"),
+        (Service(1, ports=(Port(0, 0),)), "expected ports within 1 to 65535, got 0 to 0"),
+        (Service(1, ports=(Port(10, 5),)), "got 10 to 5"),
+        (Service(1, ports=(Port(1, 70000),)), "got 1 to 70000"),
+        (Service(1, ports=(Port(1, 65535),)), "at most 1024 ports an app, got 65535"),
+        (Service(1, ports=(Port(5, 5, ("proxy_proto",)),)), "the lab has http and tls only, got proxy_proto"),
+        (Service(1, ports=(Port(5, 5), Port(4, 6))), "expected a port of its own, got 5, which is taken already"),
+        (Service(1, processes=("web",)), "processes: expected some of app, got 'web'"),
+        (Service(1, concurrency=Concurrency("donuts")), "concurrency.type: expected requests or connections"),
+        (Service(1, concurrency=Concurrency("requests", -1)), "expected limits above 0"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_served_is_told_with_file_and_place(service: Service, expected: str) -> None:
+    line = told(service)
+    assert line.startswith("/nowhere/fly.toml: service")
+    assert expected in line
+    assert "\n" not in line
+
+
+def test_a_kill_signal_that_does_not_exist_is_told() -> None:
+    assert "kill_signal: expected one of SIGINT, " in told(GOOD, kill_signal="SIGFOO")
+
+
+@pytest.mark.parametrize("env", [{"": "x"}, {"A=B": "x"}, {"A": "x\0y"}])
+def test_a_variable_no_process_can_have_is_told(env: dict[str, str]) -> None:
+    assert "env: expected a variable" in told(GOOD, env=env)
