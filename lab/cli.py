@@ -94,7 +94,7 @@ def _command(
         return _Parser(prog=name, description=what, epilog=EXAMPLES[examples], formatter_class=layout)
     epilog = EXAMPLES[examples] if examples else None
     return commands.add_parser(
-        name, help=what, description=what.capitalize() + ".", epilog=epilog, formatter_class=layout
+        name, help=what, description=f"{what[0].upper()}{what[1:]}.", epilog=epilog, formatter_class=layout
     )
 
 

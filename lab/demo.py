@@ -2,105 +2,131 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import time
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from lab.services import served_ports
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from lab.session import Session
     from lab.topology import AppPlan
 
 WAKES = 3
 PROBE = (sys.executable, "-m", "shell")
+_HTTP_PORT = 80
+_SLEEP_BEGINS = "autostopping machine"
+_FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
+_LISTEN = "import sys, socket; print(socket.create_connection(sys.argv[1:], 5).recv(99).decode(), end='')"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to show: a sentence, and the program that shows it on the shell Machine."""
+    """One thing to show: a sentence, the program that shows it, and what does where that is not installed."""
 
     sentence: str
     argv: tuple[str, ...]
+    otherwise: tuple[str, ...] = ()
     machine_id: str = "shell"
 
+    @property
+    def possible(self) -> tuple[str, ...]:
+        """Return what can be run here, empty when nothing can."""
+        return self.argv if shutil.which(self.argv[0]) else self.otherwise
 
-def steps(app: AppPlan) -> list[Step]:
-    """Return the walkthrough of `app`, in order."""
+
+def steps(app: AppPlan) -> Iterator[Step]:
+    """Yield the walkthrough of `app`, in order."""
     flycast, internal = f"{app.name}.flycast", f"{app.name}.internal"
-    shown = [
-        Step("A .flycast name answers always: it is the proxy's address.", ("dig", "+short", "aaaa", flycast)),
-        Step("An .internal name answers for started Machines only.", ("dig", "+short", "aaaa", internal)),
-        Step("The Flycast address answers ping, one router away.", ("ping", "-c2", "-i0.2", flycast)),
-    ]
+    yield _names("A .flycast name answers always: it is the proxy's address.", flycast)
+    yield _names("An .internal name answers for started Machines only.", internal)
+    yield Step("The Flycast address answers ping, one router away.", ("ping", "-c2", "-i0.2", flycast))
     for service in app.services:
-        for entry in service.ports:
-            if "tls" in entry.handlers:
-                continue
+        for port, entry in served_ports(service):
             if "http" in entry.handlers:
-                shown += _http_steps(flycast, internal, entry.start_port, service.internal_port)
-                shown.append(_exposure_step(app, entry.start_port))
+                yield _get("Over Flycast: the service sees the proxy, and who is behind it.", flycast, port)
+                yield _get("Over 6PN: straight to the Machine, no proxy, no wake.", internal, service.internal_port)
+                yield _exposure(app, port)
             else:
-                shown += _raw_steps(flycast, internal, entry.start_port, service.internal_port)
-    return shown
+                yield _raw("Raw TCP over Flycast.", flycast, port)
+                yield _raw("Raw TCP over 6PN.", internal, service.internal_port)
 
 
-def _http_steps(flycast: str, internal: str, port: int, internal_port: int) -> list[Step]:
-    return [
-        Step("Over Flycast: the service sees the proxy, and who is behind it.", _get(flycast, port)),
-        Step("Over 6PN: straight to the Machine, no proxy, no wake.", _get(internal, internal_port)),
-    ]
+def _names(sentence: str, name: str) -> Step:
+    return Step(sentence, ("dig", "+short", "aaaa", name), (*PROBE, "names", name))
 
 
-def _exposure_step(app: AppPlan, port: int) -> Step:
+def _url(host: str, port: int) -> str:
+    return f"http://{host}/whoami" if port == _HTTP_PORT else f"http://{host}:{port}/whoami"
+
+
+def _get(sentence: str, host: str, port: int) -> Step:
+    return Step(sentence, ("curl", "-sS", _url(host, port)), (sys.executable, "-c", _FETCH, _url(host, port)))
+
+
+def _exposure(app: AppPlan, port: int) -> Step:
     sentence = "This app was given a public address by mistake. From the internet the service refuses:"
-    return Step(sentence, (*_get(f"[{app.public_ip}]", port), "-i"), machine_id="internet")
+    return Step(sentence, ("curl", "-sSi", _url(f"[{app.public_ip}]", port)), machine_id="internet")
 
 
-def _get(host: str, port: int) -> tuple[str, ...]:
-    address = host if port == 80 else f"{host}:{port}"  # noqa: PLR2004 - http
-    return ("curl", "-sS", f"http://{address}/whoami")
+def _raw(sentence: str, host: str, port: int) -> Step:
+    return Step(sentence, ("nc", "-w2", host, str(port)), (sys.executable, "-c", _LISTEN, host, str(port)))
 
 
-def _raw_steps(flycast: str, internal: str, port: int, internal_port: int) -> list[Step]:
-    return [
-        Step("Raw TCP over Flycast.", ("nc", "-w2", flycast, str(port))),
-        Step("Raw TCP over 6PN.", ("nc", "-w2", internal, str(internal_port))),
-    ]
+async def walk_through(session: Session, heard: Sequence[str]) -> int:
+    """Show every step, then let the Machines sleep and time the wakes; return the exit status.
 
-
-async def walk_through(session: Session) -> int:
-    """Show every step, then let the Machines sleep and time the wakes; return the exit status."""
+    `heard` grows as the lab logs.
+    """
     began = time.monotonic()
     app = session.lab.topology.apps[0]
     machines = ", ".join(f"{plan.machine_id} ({plan.region})" for plan in app.machines)
-    _print(f"Fly's private network on this machine. App {app.name}, Machines: {machines}, and a shell Machine.")
+    _print(f"Fly's private network on this machine: app {app.name}, Machines {machines}, and a shell Machine.")
     for step in steps(app):
-        _print(f"\n# {step.sentence}\n$ {' '.join(step.argv)}")
-        if shutil.which(step.argv[0]) is None:
+        argv = step.possible
+        _print(f"\n# {step.sentence}\n$ {_shown(argv or step.argv)}")
+        if not argv:
             _print(f"({step.argv[0]} is not installed here; skipped)")
-        elif await session.run_in_foreground(_quiet_input(step.argv), step.machine_id) != 0:
-            _print(f"the step failed: {' '.join(step.argv)}")
+        elif await session.run_in_foreground(_with_empty_input(argv), step.machine_id) != 0:
+            _print(f"the step failed: {_shown(argv)}")
             return 1
-    _print(f"\n# Nobody uses it now, so it falls asleep; then the first request wakes it.\n$ {_shown_wake(app)}")
-    status = await session.run_in_foreground((*PROBE, *_wake(app)))
-    _print(f"\nDone in {time.monotonic() - began:.1f} s. Nothing of this is left once the command ends.")
+    wake = (*PROBE, "wake", app.name)
+    _print(f"\n# Nobody uses it now, so it falls asleep; then the first request wakes it.\n$ {_shown(wake)}")
+    if status := await session.run_in_foreground(wake):
+        return status
+    _print("# That sleep and that wake in the log, as `fly logs` tells them.")
+    for line in last_sleep_and_wake(heard):
+        _print(line)
+    again = (*wake, "--count", str(WAKES))
+    _print(f"\n# And some more of them, for the numbers.\n$ {_shown(again)}")
+    status = await session.run_in_foreground(again)
+    _print(f"Done in {time.monotonic() - began:.1f} s. Nothing of this is left once the command ends.")
     return status
 
 
-def _quiet_input(argv: Sequence[str]) -> tuple[str, ...]:
-    """Give nc an empty standard input: from a terminal it would wait for typing."""
+def last_sleep_and_wake(heard: Sequence[str]) -> list[str]:
+    """Return the log from the last autostop on, without what the app itself printed."""
+    newest_first = [line for line in reversed(heard) if "] {" not in line]
+    after = list(takewhile(lambda line: _SLEEP_BEGINS not in line, newest_first))
+    return newest_first[: len(after) + 1][::-1]
+
+
+def _with_empty_input(argv: Sequence[str]) -> tuple[str, ...]:
+    """Give a program an empty standard input: nc would wait for typing on a terminal."""
     return ("sh", "-c", 'exec "$@" </dev/null', "sh", *argv)
 
 
-def _wake(app: AppPlan) -> tuple[str, ...]:
-    return ("wake", app.name, "--count", str(WAKES))
-
-
-def _shown_wake(app: AppPlan) -> str:
-    return f"flycast-probe {' '.join(_wake(app))}"
+def _shown(argv: Sequence[str]) -> str:
+    """Return a command as a person would type it."""
+    if tuple(argv[: len(PROBE)]) == PROBE:
+        return shlex.join(["flycast-probe", *argv[len(PROBE) :]])
+    return shlex.join(["python3" if word == sys.executable else word for word in argv])
 
 
 def _print(text: str) -> None:

@@ -65,11 +65,13 @@ def demo(topology: Topology, options: LabOptions) -> int:
     from lab.host import hints, survey  # noqa: PLC0415
 
     found = survey()
-    log = LineLog(*_writers(options.log_file, sys.stderr, {"error"}))
+    heard: list[str] = []
+    writers = _writers(options.log_file, sys.stderr, {"error"})
+    log = LineLog(*writers, lambda _level, line: heard.append(line))
     if found.works:
         from lab.demo import walk_through  # noqa: PLC0415
 
-        return _within(topology, options, walk_through, log)
+        return _within(topology, options, lambda session: walk_through(session, heard), log)
     from lab import loopback  # noqa: PLC0415
     from lab.doctor import describe  # noqa: PLC0415
 

@@ -29,5 +29,8 @@ def test_the_demo_shows_every_step_and_ends_with_measured_times() -> None:
         "cold and warm",
     ):
         assert words in done.stdout, f"{words!r} is missing in:\n{done.stdout}"
-    assert len(re.findall(r"^cold .* proven$", done.stdout, re.MULTILINE)) == 3, done.stdout
+    assert len(re.findall(r"^cold .* proven$", done.stdout, re.MULTILINE)) == 1 + 3, done.stdout
+    log = ("excess capacity, autostopping", "Sending signal SIGINT", "Starting machine", "machine became reachable in")
+    places = [done.stdout.index(words) for words in log]
+    assert places == sorted(places), "the log of the sleep and the wake is shown in order"
     assert "Traceback" not in done.stderr
