@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import re
 import sys
@@ -168,6 +169,7 @@ def main(argv: Sequence[str]) -> int:
 def _do(arguments: argparse.Namespace) -> int:
     match arguments.do:
         case "doctor":
+            _require_netlink()
             from lab import doctor  # noqa: PLC0415 - each command loads what it needs
 
             return doctor.report(sys.stdout)
@@ -180,6 +182,7 @@ def _do(arguments: argparse.Namespace) -> int:
 
 
 def _bring_up(arguments: argparse.Namespace) -> int:
+    _require_netlink()
     public = arguments.public or arguments.do == "demo"
     topology = read_topology(arguments.config, arguments.command, arguments.scale, public=public)
     options = LabOptions(arguments.autostop_interval, arguments.boot_ms, _usable_log(arguments.log))
@@ -190,6 +193,12 @@ def _bring_up(arguments: argparse.Namespace) -> int:
     if arguments.do == "up":
         return session.up(topology, options)
     return session.run(topology, options, program_of(arguments))
+
+
+def _require_netlink() -> None:
+    """Say how to install what only the lab needs; importing it here would slow every command down."""
+    if importlib.util.find_spec("pyroute2") is None:
+        raise LabError("the lab needs pyroute2, which is not installed: pip install 'flycast-private-service[lab]'")
 
 
 def program_of(arguments: argparse.Namespace) -> list[str]:

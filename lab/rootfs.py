@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import namespaces as ns
+from lab.errors import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,14 @@ def etc_files(plan: MachinePlan, nameserver: str) -> dict[str, str]:
         "hostname": f"{plan.machine_id}\n",
         "nsswitch.conf": _NSSWITCH,
     }
+
+
+def require_targets() -> None:
+    """Raise `LabError` when the host lacks a file that every Machine needs one of its own mounted over."""
+    for name in ("hosts", "resolv.conf"):
+        target = Path("/etc", name).resolve()
+        if not target.exists() and not target.is_relative_to("/run"):
+            raise LabError(f"expected a file {target} to mount the Machines' own over, got none: touch {target}")
 
 
 def prepare(machine_id: str, files: Mapping[str, str]) -> None:

@@ -68,15 +68,13 @@ def _be_first_process(inside: Callable[[], int], life: int, mask: set[int | sign
         ns.die_with_parent(signal.SIGKILL)
         if select.select([life], [], [], 0)[0]:
             os._exit(128 + signal.SIGKILL)  # the parent died before the line above could count
-        for number in heeded(signal.SIGTERM, signal.SIGHUP):
+        for number in heeded(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _leave)  # the kernel drops what pid 1 does not handle
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         prepare_mounts()
         status = inside()
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else 1
-    except KeyboardInterrupt:
-        status = 128 + signal.SIGINT
     except RefusedError as error:
         print(f"flycast-lab: the host refused {error}; see 'flycast-lab doctor'", file=sys.stderr)
         status = 1
@@ -90,7 +88,8 @@ def _be_first_process(inside: Callable[[], int], life: int, mask: set[int | sign
 
 
 def _leave(number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
+    """End at once: an exception could be swallowed by whatever the signal interrupted, and nothing is to be tidied."""
+    os._exit(128 + number)
 
 
 def _flush() -> None:

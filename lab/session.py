@@ -18,7 +18,7 @@ from lab.control import open_door
 from lab.errors import CommandError, LabError
 from lab.inheritance import heeded
 from lab.log import LineLog
-from lab.rootfs import current_directory
+from lab.rootfs import current_directory, require_targets
 from lab.sandbox import run_in_sandbox
 
 if TYPE_CHECKING:
@@ -141,6 +141,7 @@ class Session:
 
 
 def _within(topology: Topology, options: LabOptions, work: Work, log: LineLog) -> int:
+    require_targets()
     door = open_door()
 
     def inside() -> int:

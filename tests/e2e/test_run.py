@@ -64,6 +64,27 @@ def test_a_program_that_does_not_exist_is_127_and_one_line() -> None:
     assert one_line(done) == "flycast-lab: cannot run 'no-such-program': No such file or directory"
 
 
+@pytest.mark.parametrize("arguments", [["run", "--", "true"], ["demo"], ["up"], ["doctor"]], ids=" ".join)
+def test_without_the_lab_s_extra_the_way_to_install_it_is_told(arguments: list[str]) -> None:
+    script = f"import sys; sys.modules['pyroute2'] = None; from lab.cli import main; sys.exit(main({arguments}))"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True, text=True, timeout=DEADLINE_SECONDS, cwd=PROJECT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "pip install 'flycast-private-service[lab]'" in one_line(done)
+
+
+def test_a_host_without_a_resolver_file_is_told_what_to_create() -> None:
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
+         'mount -t tmpfs none /etc; touch /etc/hosts; exec "$@"', "sh", *LAB, "run", "--", "true"],
+        capture_output=True, text=True, timeout=DEADLINE_SECONDS, cwd=PROJECT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert one_line(done).endswith("touch /etc/resolv.conf")
+
+
 def test_a_missing_fly_toml_is_named(tmp_path: Path) -> None:
     done = run("run", "--", "true", directory=tmp_path)
     assert done.returncode == 2
