@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from typing import TYPE_CHECKING
+
+from lab.exits import ended_children
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -39,17 +40,10 @@ class Children:
                 self._early.clear()  # a launch that failed; its number may be used again
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            self._tell(pid, os.waitstatus_to_exitcode(status))
+        for pid, status in ended_children():
+            self._tell(pid, status)
 
-    def _tell(self, pid: int, code: int) -> None:
-        status = code if code >= 0 else 128 - code
+    def _tell(self, pid: int, status: int) -> None:
         future = self._waiting.pop(pid, None)
         if future is not None:
             if not future.cancelled():

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from lab import namespaces as ns
 from lab import rootfs
 from lab.errors import CommandError, LabError, RefusedError
+from lab.exits import ended_children
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -229,17 +230,6 @@ def _be_init(app: int) -> NoReturn:
             if app:
                 os.kill(app, info.si_signo)
             continue
-        _reap(app)
-
-
-def _reap(app: int) -> None:
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid == 0:
-            return
-        if pid == app:
-            code = os.waitstatus_to_exitcode(status)
-            os._exit(code if code >= 0 else 128 - code)
+        for pid, status in ended_children():
+            if pid == app:
+                os._exit(status)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from lab.demo import PROBE, WAKES
 from lab.errors import CommandError
+from lab.exits import shell_status
 from lab.namespaces import die_with_parent
 from lab.output import LineReader
 from lab.supervisor import GRACE_SECONDS, Lab
@@ -55,8 +56,7 @@ class LoopbackProcess:
 
     async def ended(self) -> int:
         """Wait for its end; return its exit status, 128 + signal when it was killed."""
-        code = await self._process.wait()
-        return code if code >= 0 else 128 - code
+        return shell_status(await self._process.wait())
 
 
 class LoopbackGround:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from lab import namespaces as ns
 from lab.errors import RefusedError
+from lab.exits import shell_status
 from lab.inheritance import heeded
 
 if TYPE_CHECKING:
@@ -115,5 +116,4 @@ def _wait_for(child: int, watched: set[signal.Signals]) -> int:
             continue
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid == child:
-            code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else 128 - code
+            return shell_status(os.waitstatus_to_exitcode(status))
