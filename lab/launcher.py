@@ -18,6 +18,7 @@ import json
 import os
 import signal
 import socket
+import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lab import namespaces as ns
@@ -118,10 +119,24 @@ class Launcher:
 
 
 def _serve(link: socket.socket) -> NoReturn:
+    """Carry out requests until the lab ends; never return into the code that forked this process."""
+    status = 70  # EX_SOFTWARE
+    try:
+        _carry_out_all(link)
+        status = 0
+    except ConnectionError:
+        status = 0  # the lab ended with an answer unread
+    except BaseException:  # noqa: BLE001 - there is no caller to raise to
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _carry_out_all(link: socket.socket) -> None:
     while True:
         message, ancillary, _, _ = link.recvmsg(_MAX_MESSAGE, socket.CMSG_LEN(_MAX_FDS * 4))
         if not message:
-            os._exit(0)
+            return
         fds = array.array("i")
         for _level, _kind, data in ancillary:
             fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
