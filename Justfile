@@ -7,7 +7,7 @@ demo *options:
 
 # run every test this machine can run; REQUIRE=lab turns a skipped tier into a failure
 test *options:
-    pytest --numprocesses 2 --dist loadfile "$@"
+    pytest --numprocesses 2 --dist worksteal "$@"
 
 # types, style and layout
 lint:
