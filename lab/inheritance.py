@@ -3,6 +3,7 @@
 - Standard streams: a closed one becomes /dev/null, else the next descriptor opened would take its number and a
   program on a Machine would read or write something of the lab's own.
 - SIGCHLD: a parent may leave it ignored or blocked; then no end of a child is ever seen.
+- The directory: it may have been deleted.
 - Signals a parent left ignored (nohup, a background job) stay ignored; blocked ones are let through.
 """
 
@@ -32,3 +33,11 @@ def put_in_order() -> None:
 def heeded(*numbers: signal.Signals) -> set[signal.Signals]:
     """Return those of `numbers` that are not ignored."""
     return {number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN}
+
+
+def current_directory() -> str:
+    """Return where this process is, or / when that directory has been deleted."""
+    try:
+        return os.getcwd()  # noqa: PTH109 - a plain string for chdir
+    except FileNotFoundError:
+        return "/"

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lab.cli import program_of
 from lab.control import MAX_MESSAGE, PREFIX, door_name, is_same_user
 from lab.errors import LabError, UsageError
-from lab.inheritance import heeded
-from lab.rootfs import current_directory
+from lab.inheritance import current_directory, heeded
 
 if TYPE_CHECKING:
     import argparse

@@ -68,14 +68,6 @@ def prepare(machine_id: str, files: Mapping[str, str]) -> None:
             target.write_text(files[name])
 
 
-def current_directory() -> str:
-    """Return where this process is, or / when that directory has been deleted."""
-    try:
-        return os.getcwd()  # noqa: PTH109 - a plain string for chdir
-    except FileNotFoundError:
-        return "/"
-
-
 def change_directory(directory: str) -> None:
     """Enter `directory`, or / where the Machine does not have it."""
     try:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from lab.control import open_door
 from lab.errors import CommandError, LabError
-from lab.inheritance import heeded
+from lab.inheritance import current_directory, heeded
 from lab.log import LineLog
-from lab.rootfs import current_directory, require_targets
+from lab.rootfs import require_targets
 from lab.sandbox import run_in_sandbox
 
 if TYPE_CHECKING:

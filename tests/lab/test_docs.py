@@ -16,7 +16,9 @@ def test_every_row_of_the_fidelity_table_has_a_standing_and_tests_that_exist() -
     for behaviour, source, standing, test in table:
         assert source, behaviour
         assert standing.startswith(STANDINGS), f"{behaviour}: expected one of {STANDINGS}, got {standing!r}"
-        assert test in existing, f"{behaviour}: there is no test {test!r}"
+        assert test in existing or (test == "none" and standing.startswith("simplified")), (
+            f"{behaviour}: there is no test {test!r}"
+        )
 
 
 def test_every_option_of_the_lab_the_readme_shows_is_in_the_help() -> None:
