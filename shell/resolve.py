@@ -23,6 +23,7 @@ import dns.rdtypes.ANY.TXT
 
 from shell.answers import Answer, Outcome, RecordType
 from shell.errors import UsageError
+from shell.servers import choose_servers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,6 +95,11 @@ class Resolver:
                 answer: dns.message.Message = received[0]
                 return answer
         raise dns.exception.Timeout
+
+
+def open_resolver(dns: str | None) -> Resolver:
+    """Return a resolver of the servers that `--dns`, resolv.conf or Fly's rule name."""
+    return Resolver(choose_servers(dns))
 
 
 def read_answer(message: dns.message.Message, record_type: RecordType) -> tuple[Outcome, tuple[str, ...], int | None]:
