@@ -30,14 +30,16 @@ def main(argv: list[str] | None = None) -> int:
     try:
         admin = listeners.bind("admin", "PORT", settings.port)
         hello = listeners.bind("hello", "HELLO_PORT", settings.hello_port)
-        listeners.listen(admin, hello)
+        ports = filter(None, [settings.metrics_port])  # 0 = off
+        metrics = [listeners.bind_off_proxy("metrics", "METRICS_PORT", port) for port in ports]
+        listeners.listen(admin, hello, *metrics)
     except listeners.BindError as error:
         print(error, file=sys.stderr)
         return 1
     started.stamp("bound")
     from private_svc import lifecycle  # noqa: PLC0415 - asyncio and logging, only now that callers are held
 
-    return lifecycle.run(settings, os.environ, started, admin, hello)
+    return lifecycle.run(settings, os.environ, started, (admin, hello, *metrics))
 
 
 def _answer(option: str) -> int:

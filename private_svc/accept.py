@@ -17,6 +17,7 @@ PER_WAKE_UP = 64  # then others get their turn
 MORE_THAN_QUEUED = 65536
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 NO_ROOM_PAUSE_SECONDS = 0.1
+NO_ROOM_SAID_SECONDS = 60.0
 GONE_AGAIN = (  # accept(2): errors of the new connection, not of the listening socket
     errno.ECONNABORTED,
     errno.EPROTO,
@@ -34,8 +35,9 @@ GONE_AGAIN = (  # accept(2): errors of the new connection, not of the listening 
 class Acceptor:
     """Hand every connection of one listening socket to `take`, at most `limit` open at a time.
 
-    Who takes a connection says `released()` once it is closed. At the limit, or out of file descriptors, callers wait
-    in the kernel's queue and none is turned away.
+    Who takes a connection says `released()` once it is closed. At the limit, `make_room` may end a connection that
+    nobody needs. Where nothing can go, or out of file descriptors, callers wait in the
+    kernel's queue and none is turned away.
     """
 
     def __init__(
@@ -43,15 +45,17 @@ class Acceptor:
         loop: asyncio.AbstractEventLoop,
         listening: socket.socket,
         take: Callable[[socket.socket, str], None],
+        make_room: Callable[[], None],
         *,
         limit: int,
     ) -> None:
         self._loop = loop
         self._listening = listening
         self._take = take
+        self._make_room = make_room
         self._limit = limit
         self._open = 0
-        self._said_no_room = False
+        self._no_room_said_s = float("-inf")
 
     def start(self) -> None:
         """Begin to accept, or go on after a pause."""
@@ -79,7 +83,9 @@ class Acceptor:
         for _ in range(PER_WAKE_UP):
             if self._open >= self._limit:
                 self._loop.remove_reader(self._listening)
-                return
+                self._make_room()
+                if self._open >= self._limit:  # `released()` goes on, perhaps only in a moment
+                    return
             if not self._accept_one():
                 return
 
@@ -101,8 +107,9 @@ class Acceptor:
         return True
 
     def _wait_for_room(self, error: OSError) -> None:
-        if not self._said_no_room:
-            self._said_no_room = True
+        now_s = self._loop.time()
+        if now_s - self._no_room_said_s >= NO_ROOM_SAID_SECONDS:
+            self._no_room_said_s = now_s
             logs.event("cannot accept", level=logging.WARNING, reason=error.strerror, retry="callers wait meanwhile")
         self._loop.remove_reader(self._listening)
         self._loop.call_later(NO_ROOM_PAUSE_SECONDS, self.start)

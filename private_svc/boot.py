@@ -67,6 +67,7 @@ class Boot:
         """Return milliseconds since exec."""
         return (clock() - self._origin_s) * 1000
 
-    def server_timing(self) -> str:
-        """Return the value of `Server-Timing`: milliseconds from exec to serving, and since exec."""
-        return f"boot;dur={self.phases_ms.get('serving', 0.0):.1f}, age;dur={self.age_ms():.1f}"
+    def server_timing(self, resumed_s: float | None) -> str:
+        """Return the value of `Server-Timing`: milliseconds from exec to serving, since exec, and since a resume."""
+        said = f"boot;dur={self.phases_ms.get('serving', 0.0):.1f}, age;dur={self.age_ms():.1f}"
+        return said if resumed_s is None else f"{said}, resumed;dur={(clock() - resumed_s) * 1000:.1f}"

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     Kind = tuple[str, Callable[[str], object]]
 
+_HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+
 
 class ConfigError(Exception):
     """Some settings cannot be used; `problems` holds one line for each."""
@@ -43,6 +45,10 @@ def _seconds(text: str) -> float:
     return float(text) if point and _whole(fraction, 999) else float(whole)
 
 
+def _long_seconds(text: str) -> int:
+    return _whole(text, 86400)
+
+
 def _networks(text: str) -> tuple[str, ...]:
     from ipaddress import IPv6Network, ip_network  # noqa: PLC0415 - only for who sets it
 
@@ -53,50 +59,117 @@ def _networks(text: str) -> tuple[str, ...]:
     return tuple(map(str, networks))
 
 
-def _log_format(text: str) -> str:
-    if text not in {"auto", "text", "json"}:
+def _one_of(*words: str) -> Kind:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(text)
+        return text
+
+    return f"{', '.join(words[:-1])} or {words[-1]}", parse
+
+
+def _on(text: str) -> bool:
+    if text not in {"on", "off"}:
+        raise ValueError(text)
+    return text == "on"
+
+
+def _token(text: str) -> str:
+    if not (16 <= len(text) <= 512 and text.isascii() and text.isprintable() and " " not in text):  # noqa: PLR2004 - below
         raise ValueError(text)
     return text
 
 
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(part.strip().lower().rstrip(".") for part in text.split(","))
+    if not all(host and set(host) <= _HOST_CHARACTERS for host in hosts):
+        raise ValueError(text)
+    return hosts
+
+
+def _factory(text: str) -> tuple[str, str]:
+    module, _, factory = text.partition(":")
+    if not all(word.isidentifier() for word in (*module.split("."), factory)):
+        raise ValueError(text)
+    return module, factory
+
+
 class Setting:
-    """One environment variable: how it is read and what it is for."""
+    """One environment variable: how it is read and what it is for; without a default it may be left unset."""
 
-    __slots__ = ("default", "expected", "meaning", "name", "parse")
+    __slots__ = ("default", "expected", "meaning", "name", "parse", "secret")
 
-    def __init__(self, name: str, kind: Kind, default: str, meaning: str) -> None:
+    def __init__(self, name: str, kind: Kind, default: str | None, meaning: str, *, secret: bool = False) -> None:
         self.name = name
         self.expected, self.parse = kind
         self.default = default
         self.meaning = meaning
+        self.secret = secret
+
+    def problem(self, text: str) -> str:
+        """Return the line that says why `text` cannot be used, which never shows a secret."""
+        came = f"{len(text)} characters that are not" if self.secret else repr(text)
+        return f"{self.name}: expected {self.expected}, got {came}"
 
 
 PORT = ("a port, 0 to 65535", _port)
 SWITCH = ("1 or 0", _switch)
 SECONDS = ("seconds, 0 to 300", _seconds)
+LONG_SECONDS = ("whole seconds, 0 to 86400", _long_seconds)
 NETWORKS = ("networks like 172.16.0.0/12, separated by commas, none in fdaa::/16", _networks)
-LOG_FORMAT = ("auto, text or json", _log_format)
+TOKEN = ("16 to 512 printable ASCII characters, no spaces", _token)
+HOSTS = ("host names, separated by commas", _hosts)
+ON = ("on or off", _on)
+FACTORY = ("module:factory", _factory)
 
 SETTINGS = (
     Setting("PORT", PORT, "8080", "admin HTTP listener; 0 = any free port"),
     Setting("HELLO_PORT", PORT, "1848", "raw TCP hello listener; 0 = any free port"),
+    Setting("METRICS_PORT", PORT, "9091", "Prometheus text, over 6PN and loopback only; 0 = off"),
+    Setting("ADMIN_TOKEN", TOKEN, None, "secret for actions; unset = the panel is read-only", secret=True),
     Setting("PRIVATE_ONLY", SWITCH, "1", "1 = refuse what came in through a public address"),
     Setting("PLATFORM_NETWORKS", NETWORKS, "172.16.0.0/12", "Fly's host side: peers whose Fly-Client-IP is believed"),
+    Setting("ALLOWED_HOSTS", HOSTS, None, "public names a browser may call this by, beside .flycast and .internal"),
+    Setting("HELLO_PROXY_PROTOCOL", ON, "off", "on = expect Fly Proxy's PROXY preface on the hello port"),
     Setting("DRAIN_SECONDS", SECONDS, "8", "finish in-flight work after a signal; keep it below kill_timeout"),
-    Setting("LOG_FORMAT", LOG_FORMAT, "auto", "auto = text on a terminal, JSON lines otherwise"),
+    Setting("IDLE_EXIT_SECONDS", LONG_SECONDS, "0", "leave or suspend after this long with no work; 0 = never"),
+    Setting("IDLE_ACTION", _one_of("exit", "suspend"), "exit", "what to do then"),
+    Setting("APP", FACTORY, None, "your own aiohttp application, mounted at /app/"),
+    Setting("LOG_FORMAT", _one_of("auto", "text", "json"), "auto", "auto = text on a terminal, JSON lines otherwise"),
 )
 
 
 class Config:
     """What the environment asked for; read once, never changed."""
 
-    __slots__ = ("drain_seconds", "hello_port", "log_format", "platform_networks", "port", "private_only")
+    __slots__ = (
+        "admin_token",
+        "allowed_hosts",
+        "app",
+        "drain_seconds",
+        "hello_port",
+        "hello_proxy_protocol",
+        "idle_action",
+        "idle_exit_seconds",
+        "log_format",
+        "metrics_port",
+        "platform_networks",
+        "port",
+        "private_only",
+    )
 
     port: int
     hello_port: int
+    metrics_port: int
+    admin_token: str | None
     private_only: bool
     platform_networks: tuple[str, ...]
+    allowed_hosts: tuple[str, ...] | None
+    hello_proxy_protocol: bool
     drain_seconds: float
+    idle_exit_seconds: int
+    idle_action: str
+    app: tuple[str, str] | None
     log_format: str
 
     def __init__(self, values: Mapping[str, object]) -> None:
@@ -119,21 +192,32 @@ def read(environ: Mapping[str, str]) -> Config:
         try:
             values[setting.name] = setting.parse(text)
         except ValueError:
-            problems.append(f"{setting.name}: expected {setting.expected}, got {text!r}")
-    if not problems and values["PORT"] == values["HELLO_PORT"] != 0:
-        problems.append(f"HELLO_PORT: expected another port than PORT, got {str(values['PORT'])!r}")
+            problems.append(setting.problem(text))
     if problems:
         raise ConfigError(problems)
+    _check_ports(values)
     return Config(values)
 
 
 def _default(setting: Setting) -> object:
-    return (setting.default,) if setting.parse is _networks else setting.parse(setting.default)
+    if setting.default is None or setting.parse is _networks:  # the parser of networks would import ipaddress
+        return setting.default and (setting.default,)
+    return setting.parse(setting.default)
+
+
+def _check_ports(values: Mapping[str, object]) -> None:
+    taken: dict[object, str] = {}
+    for name in ("PORT", "HELLO_PORT", "METRICS_PORT"):
+        port = values[name]
+        if port in taken:
+            raise ConfigError([f"{name}: expected another port than {taken[port]}, got {str(port)!r}"])
+        if port:
+            taken[port] = name
 
 
 def usage() -> str:
     """Return the text of `--help`: every setting with its default and what it expects."""
-    rows = (f"  {it.name:<18} {it.meaning}\n{'':<21}{it.expected}; default {it.default};" for it in SETTINGS)
+    rows = (f"  {it.name:<20} {it.meaning}\n{'':<23}{it.expected}; default {it.default or 'unset'};" for it in SETTINGS)
     return "\n".join(
         [
             "usage: private-svc [--help | --version]",
@@ -143,6 +227,6 @@ def usage() -> str:
             *rows,
             "",
             "SIGINT or SIGTERM drains and exits 0; a second signal exits at once with 128 + its number.",
-            "Exit status 1: a port could not be bound. 2: a setting or an option cannot be used.",
+            "Exit status 1: a port could not be bound. 2: a setting, an option or APP cannot be used.",
         ]
     )

@@ -4,6 +4,9 @@ Closing a socket with unread bytes in it makes the kernel send RST, which can de
 section 4.2.2.13; RFC 2525 section 2.17). So: send, close our half, read and throw away until the client closes its
 half or the time is up. Plain sockets in one epoll set instead of asyncio's streams: a hello is over before a stream is
 set up.
+
+With HELLO_PROXY_PROTOCOL=on, a caller from Fly's host side is greeted once its PROXY preface is complete; nobody else
+sends one, nor is asked for one. A raw protocol has no word for "refused": who is, sees an empty close.
 """
 
 from __future__ import annotations
@@ -14,17 +17,34 @@ import socket
 from typing import TYPE_CHECKING
 
 from private_svc.accept import Acceptor
+from private_svc.activity import Greeted
+from private_svc.ingress import Ingress
 
 if TYPE_CHECKING:
-    from private_svc.activity import Activity
-    from private_svc.boot import Boot
-    from private_svc.ingress import Classifier
+    from private_svc.activity import Visit
+    from private_svc.context import Context
+    from private_svc.preface import Preface
 
 GREETING = b"hello\n"
-CLOSE_SECONDS = 2.0  # for a client that keeps its half open, or keeps talking
-OPEN_AT_MOST = 512
+CLOSE_SECONDS = 2.0  # for a client that keeps its half open, or keeps talking, and for a preface to arrive
+OPEN_AT_MOST = 1024
 READS_PER_WAKE_UP = 256  # then others get their turn
 WITH_MORE_TO_COME = getattr(socket, "MSG_MORE", 0)  # so that greeting and FIN leave in one packet
+
+
+class Guest:
+    """One open connection, until it ends."""
+
+    __slots__ = ("connection", "deadline", "ends", "preface", "visit")
+
+    def __init__(
+        self, connection: socket.socket, ends: tuple[str, str], visit: Visit, deadline: asyncio.TimerHandle
+    ) -> None:
+        self.connection = connection
+        self.ends = ends  # the peer's address and ours
+        self.visit = visit
+        self.deadline = deadline
+        self.preface: bytes | None = None  # what came of it so far; None when none is waited for
 
 
 class Hello:
@@ -34,22 +54,23 @@ class Hello:
         self,
         loop: asyncio.AbstractEventLoop,
         listening: socket.socket,
-        who: Classifier,
-        activity: Activity,
-        boot: Boot,
+        context: Context,
         close_seconds: float = CLOSE_SECONDS,
         open_at_most: int = OPEN_AT_MOST,
     ) -> None:
         self._loop = loop
-        self._who = who
-        self._activity = activity
-        self._boot = boot
+        self._context = context
+        self._activity = context.activity
         self._close_seconds = close_seconds
-        self._acceptor = Acceptor(loop, listening, self._greet, limit=open_at_most)
-        self._open: dict[int, tuple[socket.socket, asyncio.TimerHandle]] = {}  # by file descriptor
+        self._acceptor = Acceptor(loop, listening, self._take, self._make_room, limit=open_at_most)
+        self._open: dict[int, Guest] = {}  # by file descriptor, the longest here first
         self._readable = select.epoll()
         self._thrown_away = bytearray(16 * 1024)
         self._nobody_left = asyncio.Event()
+        if context.config.hello_proxy_protocol:
+            from private_svc import preface  # noqa: PLC0415 - only who sets it pays for the import
+
+            self._read_preface = preface.read
 
     def start(self) -> None:
         """Begin to greet."""
@@ -69,42 +90,101 @@ class Hello:
         self._readable.close()
         return len(cut)
 
-    def _greet(self, connection: socket.socket, peer: str) -> None:
-        self._boot.stamp("first_accept")
+    def _take(self, connection: socket.socket, peer: str) -> None:
+        self._context.boot.stamp("first_accept")
         try:
             connection.setblocking(False)
             local = connection.getsockname()[0]
-            connection.send(GREETING, WITH_MORE_TO_COME)
-            connection.shutdown(socket.SHUT_WR)
         except OSError:  # it has gone again
             connection.close()
             self._acceptor.released()
             return
-        self._boot.stamp("first_response")
-        self._activity.hellos[self._who(peer, local, ()).ingress] += 1
-        self._activity.hello_connections += 1
+        caller = self._context.who(peer, local, ())
         fd = connection.fileno()
-        self._open[fd] = connection, self._loop.call_later(self._close_seconds, self._close, fd)
+        visit = self._activity.arrive("hello", caller)
+        deadline = self._loop.call_later(self._close_seconds, self._close, fd)
+        guest = Guest(connection, (peer, local), visit, deadline)
+        self._open[fd] = guest
+        if caller.ingress is Ingress.PLATFORM and self._context.config.hello_proxy_protocol:
+            guest.preface = b""
+        elif not self._greet(guest):
+            self._close(fd)
+            return
         self._readable.register(fd, select.EPOLLIN)
+
+    def _greet(self, guest: Guest) -> bool:
+        """Send the line and close our half; False when the client has gone."""
+        ingress = guest.visit.caller.ingress
+        try:
+            guest.connection.send(GREETING, WITH_MORE_TO_COME)
+            guest.connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            return False
+        self._context.boot.stamp("first_response")
+        self._activity.hellos[ingress, Greeted.GREETED] += 1
+        self._activity.begin(guest.visit, "hello", is_work=ingress is not Ingress.PLATFORM)
+        return True
 
     def _read_on(self) -> None:
         for fd, _ in self._readable.poll(0, READS_PER_WAKE_UP):
-            if self._has_ended(self._open[fd][0]):
+            guest = self._open[fd]
+            ended = self._has_ended(guest) if guest.preface is None else self._has_turned_away(guest, guest.preface)
+            if ended:
                 self._close(fd)
 
-    def _has_ended(self, connection: socket.socket) -> bool:
+    def _has_ended(self, guest: Guest) -> bool:
         try:
-            return connection.recv_into(self._thrown_away) == 0
+            return guest.connection.recv_into(self._thrown_away) == 0
         except BlockingIOError:
             return False
         except OSError:  # a reset is an end, too
             return True
 
+    def _has_turned_away(self, guest: Guest, so_far: bytes) -> bool:
+        """Read more of the preface; greet once it is complete; True when that is the end of the connection."""
+        try:
+            received = guest.connection.recv(1024)
+        except BlockingIOError:
+            return False
+        except OSError:
+            received = b""
+        ingress = guest.visit.caller.ingress
+        if not received:  # a health check connects and goes; it sends no preface
+            self._activity.hellos[ingress, Greeted.NO_PREFACE] += 1
+            return True
+        guest.preface = so_far + received
+        try:
+            preface = self._read_preface(guest.preface)
+        except ValueError:
+            self._activity.hellos[ingress, Greeted.BAD_PREFACE] += 1
+            return True
+        return preface is not None and not self._welcome(guest, preface)
+
+    def _welcome(self, guest: Guest, preface: Preface) -> bool:
+        """Greet who is behind the proxy, unless that is the public."""
+        guest.preface = None
+        caller = self._context.who(*guest.ends, (preface.source,) if preface.source else ())
+        guest.visit.caller = caller
+        if caller.ingress is Ingress.PUBLIC:
+            self._context.exposure.through(preface.destination)
+            if self._context.config.private_only:
+                self._activity.hellos[caller.ingress, Greeted.REFUSED] += 1
+                self._context.exposure.refuse(caller)
+                return False
+        return self._greet(guest)
+
+    def _make_room(self) -> None:
+        """Close the connection that is here longest, once what it sent is read: it has its greeting."""
+        longest = next((fd for fd, guest in self._open.items() if guest.preface is None), None)
+        if longest is not None:
+            self._has_ended(self._open[longest])
+            self._close(longest)
+
     def _close(self, fd: int) -> None:
-        connection, deadline = self._open.pop(fd)
-        deadline.cancel()
-        connection.close()  # takes it out of the epoll set
-        self._activity.hello_connections -= 1
+        guest = self._open.pop(fd)
+        guest.deadline.cancel()
+        guest.connection.close()  # takes it out of the epoll set
+        self._activity.leave(guest.visit)
         self._acceptor.released()
         if not self._open:
             self._nobody_left.set()

@@ -1,4 +1,4 @@
-"""The life of the process: hello at once, admin when it is imported, then wait for a signal, drain, leave."""
+"""The life of the process: hello at once, admin when it is imported, then wait for a reason to leave, drain, leave."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ import resource
 import signal
 import socket
 import sys
+import traceback
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, NoReturn
 
 from private_svc import __version__, ingress, logs
 from private_svc.activity import Activity
+from private_svc.awake import Awake
+from private_svc.config import ConfigError
+from private_svc.context import Context
+from private_svc.departure import Departure
+from private_svc.exposure import Exposure
+from private_svc.heartbeat import beat
 from private_svc.hello import Hello
 from private_svc.machine import whoami
+from private_svc.suspend import Suspender
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,62 +34,84 @@ if TYPE_CHECKING:
     from private_svc.listeners import Listener
     from private_svc.machine import Machine
     from private_svc.web.admin import Admin
+    from private_svc.web.scrape import Scrape
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 OPEN_FILES_WANTED = 16384  # both queues, taken at once when we leave, and everybody who is open
+CANNOT_BE_USED = 2  # the exit status for APP, as for every other setting
 
 
-def run(config: Config, environ: Mapping[str, str], boot: Boot, admin: Listener, hello: Listener) -> NoReturn:
-    """Serve on the bound listeners until a signal, then leave with status 0."""
+def run(config: Config, environ: Mapping[str, str], boot: Boot, listeners: tuple[Listener, ...]) -> NoReturn:
+    """Serve on the bound listeners, admin first, then hello, until there is a reason to leave; exit with status 0."""
     logs.configure(config.log_format, sys.stdout)
-    for listener in (admin, hello):
+    for listener in listeners:
         logs.event("listening", listener=listener.name, address=listener.address, reach=listener.reach)
     _allow_open_files()
-    asyncio.run(_live(config, whoami(environ), boot, admin, hello))
+    asyncio.run(_live(_context(config, whoami(environ), boot, listeners)))
     raise AssertionError("expected _live to leave the process, it returned")
 
 
-async def _live(config: Config, machine: Machine, boot: Boot, admin: Listener, hello: Listener) -> None:
-    loop = asyncio.get_running_loop()
-    stop = _on_signals(loop)
-    who = ingress.classifier(_here(config, machine))
+def _context(config: Config, machine: Machine, boot: Boot, listeners: tuple[Listener, ...]) -> Context:
     activity = Activity()
+    who = ingress.classifier(_here(config, machine))
+    exposure = Exposure(machine.app_name, activity)
+    return Context(config, machine, boot, listeners, who, activity, exposure, Awake())
 
-    async def open_admin() -> Admin:
-        admin_type = await loop.run_in_executor(None, _import_admin)
-        boot.stamp("imported")
-        opened = admin_type(who, activity, boot, machine, (admin, hello), private_only=config.private_only)
-        await opened.start(_socket(admin))
-        boot.stamp("serving")
-        logs.event("serving", version=__version__, boot_ms=round(boot.phases_ms["serving"], 1))
-        return opened
 
-    greeter = Hello(loop, _socket(hello), who, activity, boot)
+async def _live(context: Context) -> None:
+    departure = Departure()
+    _on_signals(departure)
+    admin, hello, *metrics = (_socket(listener) for listener in context.listeners)
+    greeter = Hello(asyncio.get_running_loop(), hello, context)
     greeter.start()
-    opening = asyncio.create_task(open_admin())
-    await asyncio.wait((stop, opening), return_when=asyncio.FIRST_COMPLETED)
-    if opening.done():
-        opening.result()
-    received = await stop
-    logs.event("draining", signal=received.name, drain_seconds=config.drain_seconds)
+    suspender = Suspender(context.machine)
+    opening = asyncio.create_task(_open(context, departure, suspender, admin, metrics))
+    opening.add_done_callback(lambda task: departure.because("cannot serve") if task.exception() else None)
+    beating = asyncio.create_task(beat(context, departure, suspender, opening))
+    reason = await departure.reason()
+    drain_seconds = context.config.drain_seconds
+    logs.event("draining", reason=reason, drain_seconds=drain_seconds)
     cut_hellos, cut_connections = await asyncio.gather(
-        greeter.drain(config.drain_seconds), _drain_admin(opening, config.drain_seconds)
+        greeter.drain(drain_seconds), _drain_admin(opening, drain_seconds)
     )
+    beating.cancel()
+    context.activity.cut += cut_hellos + cut_connections
     level = logging.WARNING if cut_hellos or cut_connections else logging.INFO
     logs.event("leaving", level=level, cut_connections=cut_connections, cut_hellos=cut_hellos)
     # Nothing is left to tidy, and taking the interpreter down under a thread that still imports can crash it.
-    os._exit(0)
+    os._exit(_exit_status(opening))
 
 
-def _import_admin() -> type[Admin]:
-    """Import aiohttp and the web application; most of the boot."""
+async def _open(
+    context: Context,
+    departure: Departure,
+    suspender: Suspender,
+    admin: socket.socket,
+    metrics: list[socket.socket],
+) -> Admin:
+    """Import what answers HTTP, and answer; raise `ConfigError` when APP cannot be used."""
+    loop, boot = asyncio.get_running_loop(), context.boot
+    admin_type, scrape_type = await loop.run_in_executor(None, _import_http)
+    boot.stamp("imported")
+    opened = admin_type(context, departure, suspender)
+    await opened.start(admin)
+    boot.stamp("serving")
+    logs.event("serving", version=__version__, boot_ms=round(boot.phases_ms["serving"], 1))
+    for listening in metrics:
+        scrape_type(context).start(listening)
+    return opened
+
+
+def _import_http() -> tuple[type[Admin], type[Scrape]]:
+    """Import aiohttp and what is built on it; most of the boot."""
     gc.disable()  # imports make next to no garbage; looking for it while they run costs a tenth of the boot
     try:
         from private_svc.web.admin import Admin  # noqa: PLC0415 - while hello is already answered
+        from private_svc.web.scrape import Scrape  # noqa: PLC0415
     finally:
         gc.enable()
     gc.freeze()
-    return Admin
+    return Admin, Scrape
 
 
 async def _drain_admin(opening: asyncio.Task[Admin], seconds: float) -> int:
@@ -89,24 +119,37 @@ async def _drain_admin(opening: asyncio.Task[Admin], seconds: float) -> int:
     loop = asyncio.get_running_loop()
     leave_at_s = loop.time() + seconds
     await asyncio.wait((opening,), timeout=seconds)
-    return await opening.result().drain(max(0.0, leave_at_s - loop.time())) if opening.done() else 0
+    if not opening.done() or opening.exception():
+        return 0
+    return await opening.result().drain(max(0.0, leave_at_s - loop.time()))
 
 
-def _on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Future[signal.Signals]:
-    """Return a future of the first signal; a second one ends the process at once."""
-    first: asyncio.Future[signal.Signals] = loop.create_future()
+def _exit_status(opening: asyncio.Task[Admin]) -> int:
+    """Return 0, or say on stderr why the admin listener was never served, and return the status for that."""
+    error = opening.exception() if opening.done() else None
+    if error is None:
+        return 0
+    if isinstance(error, ConfigError):
+        print(error, file=sys.stderr, flush=True)
+        return CANNOT_BE_USED
+    traceback.print_exception(error)
+    return 1
 
-    def caught(received: signal.Signals) -> None:
-        if not first.done():
-            first.set_result(received)
-            return
-        logs.event("leaving at once", level=logging.WARNING, signal=received.name)
-        os._exit(128 + received)
+
+def _on_signals(departure: Departure) -> None:
+    """Leave on the first signal; a second one ends the process at once."""
+    received: list[signal.Signals] = []
+
+    def caught(number: signal.Signals) -> None:
+        received.append(number)
+        departure.because(number.name)
+        if len(received) > 1:
+            logs.event("leaving at once", level=logging.WARNING, signal=number.name)
+            os._exit(128 + number)
 
     for number in SIGNALS:
-        loop.add_signal_handler(number, caught, number)
+        asyncio.get_running_loop().add_signal_handler(number, caught, number)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # held back since before the bind
-    return first
 
 
 def _here(config: Config, machine: Machine) -> ingress.Here:

@@ -39,27 +39,41 @@ class Listener:
 
     __slots__ = ("address", "name", "reach", "setting", "socket")
 
-    def __init__(self, name: str, setting: str, bound: socket) -> None:
+    def __init__(self, name: str, setting: str, bound: socket, reach: str) -> None:
         host, port = bound.getsockname()[:2]
         self.name = name
         self.setting = setting
         self.socket = bound
         self.address = f"[{host}]:{port}" if bound.family == AF_INET6 else f"{host}:{port}"
-        self.reach = "Flycast and 6PN" if bound.family == AF_INET6 else IPV4_REACH
+        self.reach = reach
 
 
 def bind(name: str, setting: str, port: int, open_socket: Callable[[int, int, int], socket] = socket) -> Listener:
     """Return a listener for `port` on every address, not yet listening; raise `BindError`, which names `setting`."""
+    bound = _bind_either(open_socket, "0.0.0.0", setting, port, v6_only=0)
+    return Listener(name, setting, bound, "Flycast and 6PN" if bound.family == AF_INET6 else IPV4_REACH)
+
+
+def bind_off_proxy(
+    name: str, setting: str, port: int, open_socket: Callable[[int, int, int], socket] = socket
+) -> Listener:
+    """Return a listener, not yet listening, that 6PN and this Machine reach and Fly Proxy, dialling IPv4, cannot."""
+    bound = _bind_either(open_socket, "127.0.0.1", setting, port, v6_only=1)
+    return Listener(name, setting, bound, "6PN and ::1" if bound.family == AF_INET6 else "this Machine only: no IPv6")
+
+
+def _bind_either(
+    open_socket: Callable[[int, int, int], socket], ipv4_host: str, setting: str, port: int, *, v6_only: int
+) -> socket:
     try:
         try:
-            bound = _bound(open_socket, AF_INET6, "::", port)
+            return _bound(open_socket, AF_INET6, "::", port, v6_only)
         except OSError as error:
             if error.errno not in NO_IPV6:
                 raise
-            bound = _bound(open_socket, AF_INET, "0.0.0.0", port)
+            return _bound(open_socket, AF_INET, ipv4_host, port, v6_only)
     except OSError as error:
         raise _explained(error, setting, port) from error
-    return Listener(name, setting, bound)
 
 
 def listen(*listeners: Listener) -> None:
@@ -77,11 +91,11 @@ def listen(*listeners: Listener) -> None:
             raise _explained(error, listener.setting, port) from error
 
 
-def _bound(open_socket: Callable[[int, int, int], socket], family: int, host: str, port: int) -> socket:
+def _bound(open_socket: Callable[[int, int, int], socket], family: int, host: str, port: int, v6_only: int) -> socket:
     bound = open_socket(family, SOCK_STREAM, IPPROTO_TCP)
     try:
         if family == AF_INET6:
-            bound.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0)
+            bound.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, v6_only)
         bound.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         bound.bind((host, port))
         bound.setblocking(False)

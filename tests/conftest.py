@@ -27,7 +27,12 @@ def _missing_for_lab() -> str:
     return f"not installed: {', '.join(tools)}" if tools else ""
 
 
-TIERS: dict[str, Callable[[], str]] = {"lab": _missing_for_lab}
+@cache
+def _missing_for_browser() -> str:
+    return "" if shutil.which("chromium") else "not installed: chromium"
+
+
+TIERS: dict[str, Callable[[], str]] = {"lab": _missing_for_lab, "browser": _missing_for_browser}
 
 
 def pytest_configure() -> None:

@@ -25,7 +25,8 @@ def rows(document: Path) -> list[list[str]]:
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_the_readme_has_every_setting_with_its_default(setting: object) -> None:
     name, default = getattr(setting, "name"), getattr(setting, "default")  # noqa: B009
-    assert any(row[:2] == [f"`{name}`", f"`{default}`"] for row in rows(README)), f"README: no row for {name}={default}"
+    shown = "unset" if default is None else f"`{default}`"
+    assert any(row[:2] == [f"`{name}`", shown] for row in rows(README)), f"README: no row for {name}={default}"
 
 
 def test_the_readme_and_the_justfile_know_the_same_recipes() -> None:

@@ -16,11 +16,10 @@ from private_svc import logs
 from private_svc.ingress import Caller, Ingress
 from private_svc.web.connections import Connection
 from private_svc.web.negotiate import Form, negotiate
+from private_svc.web.origin import is_our_name
 
 if TYPE_CHECKING:
-    from private_svc.activity import Activity
-    from private_svc.boot import Boot
-    from private_svc.ingress import Classifier
+    from private_svc.context import Context
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -29,28 +28,31 @@ REFUSAL = (
     "Remove that address (`fly ips list`, then `fly ips release ADDRESS`) and use Flycast or 6PN,\n"
     "or set PRIVATE_ONLY=0 to serve the public.\n"
 )
-REFUSAL_LOG_SECONDS = 60.0
+NOT_OUR_NAME = (
+    "421: this service does not know itself by the name in your Host header.\n"
+    "Use its .flycast or .internal name or its address, or add the name to ALLOWED_HOSTS.\n"
+)
 PATH_AT_MOST = 200
-SILENT_PATH = "/healthz"
-HEADERS = {
-    "Server": "private-svc",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'",
-}
+HEALTH_PATH = "/healthz"
+APP_PATH = "/app/"
+SWITCHING_PROTOCOLS = 101
+HEADERS = {"Server": "private-svc", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+PANEL_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+APP_POLICY = "frame-ancestors 'none'; base-uri 'none'"  # unless the application says its own
 
 
 class Guard:
     """Stands in front of every handler."""
 
-    def __init__(self, who: Classifier, activity: Activity, boot: Boot, machine_id: str, *, private_only: bool) -> None:
-        self._who = who
-        self._activity = activity
-        self._boot = boot
-        self._headers = HEADERS | {"X-Machine-Id": machine_id}
-        self._private_only = private_only
-        self._refusal_logged_s = float("-inf")
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._activity = context.activity
+        self._private_only = context.config.private_only
+        own = (f"{context.machine.app_name}.fly.dev",) if context.machine.app_name else ()
+        self._allowed_hosts = (context.config.allowed_hosts or ()) + own
         self.draining = False
 
     @web.middleware
@@ -59,14 +61,24 @@ class Guard:
         started_s = time.perf_counter()
         caller = self.caller(request)
         self._activity.requests[caller.ingress] += 1
-        connection, task = _connection(request), asyncio.current_task()
+        exposed = caller.ingress is Ingress.PUBLIC
+        if exposed:
+            self._context.exposure.through(request.headers.get("X-Forwarded-For", "").rpartition(",")[2])
+        refused = exposed and self._private_only
+        is_work = not (refused or caller.ingress is Ingress.PLATFORM or request.path == HEALTH_PATH)
+        connection, task = connection_of(request), asyncio.current_task()
         if connection is not None and task is not None:
-            connection.request_began(task)
-        if self._private_only and caller.ingress is Ingress.PUBLIC:
-            self._count_refusal(caller)
-            return web.Response(status=403, text=REFUSAL)
-        response = await _answer(request, handler)
-        if request.path != SILENT_PATH:
+            connection.request_began(task, caller, f"{request.method} {_path(request)}", is_work=is_work)
+        if refused:
+            self._context.exposure.refuse(caller)
+            response: web.StreamResponse = web.Response(status=403, text=REFUSAL)
+        elif request.path != HEALTH_PATH and not is_our_name(request.headers.get("Host", ""), self._allowed_hosts):
+            response = web.Response(status=421, text=NOT_OUR_NAME)
+        else:
+            response = await _answer(request, handler)
+        self._activity.answers[caller.ingress, response.status] += 1
+        self._activity.drained += self.draining
+        if request.path != HEALTH_PATH and not refused:
             logs.event(
                 "request",
                 method=request.method,
@@ -80,36 +92,31 @@ class Guard:
 
     def caller(self, request: web.Request) -> Caller:
         """Return who sent `request`."""
-        connection = _connection(request)
+        connection = connection_of(request)
         if connection is None:
             return Caller(Ingress.UNKNOWN, request.remote or "")
-        return self._who(connection.peer, connection.local, tuple(request.headers.getall("Fly-Client-IP", ())))
+        return connection.caller(tuple(request.headers.getall("Fly-Client-IP", ())))
 
     async def mark(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add what every answer carries, just before it leaves."""
-        self._boot.stamp("first_response")
-        response.headers.update(self._headers)
-        response.headers["Server-Timing"] = self._boot.server_timing()
-        if self.draining or "Upgrade" in request.headers:  # aiohttp may read nothing more after a declined upgrade
+        context = self._context
+        context.boot.stamp("first_response")
+        response.headers.update(HEADERS)
+        response.headers["X-Machine-Id"] = context.machine.machine_id
+        response.headers["Server-Timing"] = context.boot.server_timing(context.awake.resumed_s)
+        policy = APP_POLICY if request.path.startswith(APP_PATH) else PANEL_POLICY
+        response.headers.setdefault("Content-Security-Policy", policy)
+        connection = connection_of(request)
+        if response.status == SWITCHING_PROTOCOLS:
+            if connection is not None and connection.visit is not None:
+                connection.visit.doing = f"WebSocket {_path(request)}"
+        elif self.draining or "Upgrade" in request.headers:  # aiohttp may read nothing more after a declined upgrade
             response.force_close()
             response.headers["Connection"] = "close"  # aiohttp chose this header before it asked us
 
-    def _count_refusal(self, caller: Caller) -> None:
-        self._activity.refused += 1
-        now_s = time.monotonic()
-        if now_s - self._refusal_logged_s >= REFUSAL_LOG_SECONDS:
-            self._refusal_logged_s = now_s
-            logs.event(
-                "refused",
-                level=logging.WARNING,
-                ingress=caller.ingress,
-                client=caller.client,
-                refused=self._activity.refused,
-                fix="this app has a public address: fly ips list, fly ips release ADDRESS",
-            )
 
-
-def _connection(request: web.Request) -> Connection | None:
+def connection_of(request: web.Request) -> Connection | None:
+    """Return the connection that `request` came on, while it is open."""
     protocol = request.transport.get_protocol() if request.transport is not None else None
     return protocol if isinstance(protocol, Connection) else None
 

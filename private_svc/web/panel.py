@@ -1,8 +1,7 @@
-"""The panel: one `Status` of this Machine, and its three forms."""
+"""The panel: the `Status` of this Machine as text and as a page."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -12,10 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from private_svc.ingress import Caller
-    from private_svc.machine import Machine
+    from private_svc.web.status import Open, Status
 
-SCHEMA_VERSION = 1
 STATIC = Path(__file__).with_name("static")
 UNSET = "not on Fly"
 HOW = {
@@ -28,29 +25,7 @@ HOW = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What this Machine says of itself to one caller; times in milliseconds since exec."""
-
-    version: str
-    machine: Machine
-    you: Caller
-    listeners: tuple[Mapping[str, str], ...]
-    uptime_ms: float
-    boot_ms: Mapping[str, float]
-    requests: Mapping[str, int]
-    hellos: Mapping[str, int]
-    refused: int
-    open: Mapping[str, int]
-    draining: bool
-
-
 Section = tuple[str, list[tuple[str, str]]]
-
-
-def as_json(status: Status) -> dict[str, object]:
-    """Return the status as JSON has it."""
-    return {"schema_version": SCHEMA_VERSION, **asdict(status)}
 
 
 def as_text(status: Status) -> str:
@@ -120,12 +95,20 @@ def sections(status: Status) -> list[Section]:
         ("Bound", [(it["name"], f"{it['address']}, reached by {it['reach']}") for it in status.listeners]),
         ("Boot", [(phase.replace("_", " "), f"{ms:.1f} ms") for phase, ms in status.boot_ms.items()]),
         ("Served", [*((name, _counts(of)) for name, of in counts.items()), ("refused", f"{status.refused} public")]),
-        ("Open now", [(name.replace("_", " "), str(count)) for name, count in status.open.items()]),
+        ("Open now", [_visitor(visitor) for visitor in status.open] or [("nobody", "")]),
     ]
 
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
+
+
+def _visitor(visitor: Open) -> tuple[str, str]:
+    waits = (
+        f"waits {duration(visitor.waiting_seconds)} for {visitor.waits_for}" if visitor.waits_for else "asks nothing"
+    )
+    mark = "this request" if visitor.is_you else "keeps it awake" if visitor.keeps_awake else "lets it sleep"
+    return visitor.listener, f"{visitor.caller.ingress} {visitor.caller.client}, {waits}; {mark}"
 
 
 def _card(title: str, rows: list[tuple[str, str]]) -> str:
@@ -134,12 +117,10 @@ def _card(title: str, rows: list[tuple[str, str]]) -> str:
 
 
 def _banner(status: Status) -> str:
-    public = status.requests.get("public", 0)
-    if not public:
+    if not status.fix:
         return ""
-    app_name = escape(status.machine.app_name or "APP")
+    commands = ", ".join(f"<code>{escape(command)}</code>" for command in status.fix)
     return (
-        f'<p class="exposed" role="alert"><strong>Exposed.</strong> {public} requests came through a public address, '
-        f"{status.refused} were refused. List its addresses with <code>fly ips list -a {app_name}</code>, then "
-        f"<code>fly ips release ADDRESS -a {app_name}</code>.</p>"
+        f'<p class="exposed" role="alert"><strong>Exposed.</strong> {status.requests.get("public", 0)} requests came '
+        f"through a public address, {status.refused} callers were refused. To end it: {commands}.</p>"
     )

@@ -44,5 +44,12 @@ def test_a_process_knows_when_it_was_started_to_a_tick() -> None:
 def test_server_timing_has_boot_and_age_in_milliseconds() -> None:
     started = boot.Boot(boot.clock() - 1)
     started.stamp("serving")
-    parts = dict(part.strip().split(";dur=") for part in started.server_timing().split(","))
+    parts = dict(part.strip().split(";dur=") for part in started.server_timing(None).split(","))
     assert 1000 <= float(parts["boot"]) <= float(parts["age"])
+
+
+def test_server_timing_has_the_time_since_a_resume_only_after_one() -> None:
+    started = boot.Boot(boot.clock() - 1)
+    assert "resumed" not in started.server_timing(None)
+    since_ms = float(started.server_timing(boot.clock() - 0.5).rpartition("resumed;dur=")[2])
+    assert since_ms >= 500

@@ -7,9 +7,16 @@ from private_svc import config
 BAD = {
     "PORT": ["", "-1", "65536", "80 ", "1_000", "٣", "http", "0x50", "8080.0", "9" * 5000],
     "HELLO_PORT": ["", "-1", "65536", "+1"],
+    "METRICS_PORT": ["", "-1", "65536"],
+    "ADMIN_TOKEN": ["", "short", "with a space in it", "x" * 15, "x" * 513, "sixteen chars \t..", "é" * 20],
     "PRIVATE_ONLY": ["", "2", "yes", "true", "-1"],
     "PLATFORM_NETWORKS": ["", "172.16.0.0/12,", "172.16.0.1/12", "fdaa::/16", "::/0", "fdaa:0:18::/48", "host"],
+    "ALLOWED_HOSTS": ["", "a,,b", "http://a", "a:80", "*.example.com"],
+    "HELLO_PROXY_PROTOCOL": ["", "1", "yes", "On"],
     "DRAIN_SECONDS": ["", "-1", "301", "300.5", "nan", "inf", "1e2", "1.", ".5", "8s"],
+    "IDLE_EXIT_SECONDS": ["", "-1", "1.5", "86401"],
+    "IDLE_ACTION": ["", "stop", "Exit"],
+    "APP": ["", "module", ":factory", "module:", "a-b:c", "a:b:c", "a.b:c d"],
     "LOG_FORMAT": ["", "JSON", "xml"],
 }
 
@@ -20,9 +27,16 @@ def test_without_variables_the_defaults_of_the_design_hold() -> None:
     assert values == {
         "port": 8080,
         "hello_port": 1848,
+        "metrics_port": 9091,
+        "admin_token": None,
         "private_only": True,
         "platform_networks": ("172.16.0.0/12",),
+        "allowed_hosts": None,
+        "hello_proxy_protocol": False,
         "drain_seconds": 8.0,
+        "idle_exit_seconds": 0,
+        "idle_action": "exit",
+        "app": None,
         "log_format": "auto",
     }
 
@@ -33,7 +47,10 @@ def test_a_bad_value_is_named_with_what_was_expected_and_what_came(name: str, va
         config.read({name: value})
     (problem,) = caught.value.problems
     assert problem.startswith(f"{name}: expected ")
-    assert problem.endswith(f", got {value!r}")
+    if name == "ADMIN_TOKEN":
+        assert problem.endswith(f", got {len(value)} characters that are not"), "a secret is never shown"
+    else:
+        assert problem.endswith(f", got {value!r}")
     assert "\n" not in problem
 
 
@@ -48,20 +65,24 @@ def test_every_setting_has_bad_values_in_this_file() -> None:
 
 
 def test_every_port_is_accepted_and_no_other() -> None:
-    assert [config.read({"PORT": str(port), "HELLO_PORT": "0"}).port for port in range(65536)] == list(range(65536))
+    others = {"HELLO_PORT": "0", "METRICS_PORT": "0"}
+    assert [config.read({"PORT": str(port)} | others).port for port in range(65536)] == list(range(65536))
 
 
 def test_two_listeners_cannot_share_a_port_unless_the_kernel_chooses() -> None:
     with pytest.raises(config.ConfigError, match="HELLO_PORT: expected another port than PORT, got '1848'"):
         config.read({"PORT": "1848"})
-    assert config.read({"PORT": "0", "HELLO_PORT": "0"}).port == 0
+    with pytest.raises(config.ConfigError, match="METRICS_PORT: expected another port than HELLO_PORT, got '9091'"):
+        config.read({"HELLO_PORT": "9091"})
+    assert config.read({"PORT": "0", "HELLO_PORT": "0", "METRICS_PORT": "0"}).port == 0
 
 
 @pytest.mark.parametrize("setting", config.SETTINGS, ids=lambda setting: setting.name)
 def test_the_default_of_a_setting_can_be_used_and_help_shows_it(setting: config.Setting) -> None:
-    config.read({"PORT": "1", "HELLO_PORT": "2"} | {setting.name: setting.default})
+    given = {} if setting.default is None else {setting.name: setting.default}
+    config.read({"PORT": "1", "HELLO_PORT": "2", "METRICS_PORT": "3"} | given)
     assert setting.name in config.usage()
-    assert f"{setting.expected}; default {setting.default};" in config.usage()
+    assert f"{setting.expected}; default {setting.default or 'unset'};" in config.usage()
 
 
 def test_drain_seconds_may_have_a_fraction() -> None:

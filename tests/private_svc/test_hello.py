@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from private_svc.activity import Activity
-from private_svc.boot import Boot, clock
 from private_svc.hello import Hello
-from private_svc.ingress import Here, classifier
+from tests.private_svc.making import context
 from tests.private_svc.process import PATIENCE_SECONDS, service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from private_svc.activity import Activity
 
 CLIENTS = 1000
 
@@ -78,10 +78,10 @@ async def greeting(close_seconds: float, open_at_most: int = 100) -> AsyncIterat
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
-        activity = Activity()
-        hello = Hello(loop, listening, classifier(Here(())), activity, Boot(clock()), close_seconds, open_at_most)
+        made = context()
+        hello = Hello(loop, listening, made, close_seconds, open_at_most)
         hello.start()
-        yield hello, activity, listening.getsockname()[1]
+        yield hello, made.activity, listening.getsockname()[1]
 
 
 async def until_refused(writer: asyncio.StreamWriter, words: bytes) -> None:
@@ -98,7 +98,7 @@ async def test_a_caller_that_never_closes_is_closed_when_its_time_is_up() -> Non
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await reader.read() == b"hello\n"
         await until_refused(writer, b"still here\n")
-        assert activity.hello_connections == 0
+        assert not activity.visits
         await hello.drain(0)
 
 
@@ -106,20 +106,20 @@ async def test_a_caller_that_floods_is_cut_when_its_time_is_up() -> None:
     async with greeting(0.05) as (hello, activity, port), asyncio.timeout(PATIENCE_SECONDS):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         await until_refused(writer, b"x" * 4096)
-        assert activity.hello_connections == 0
+        assert not activity.visits
         await hello.drain(0)
 
 
-async def test_callers_over_the_limit_wait_for_their_turn() -> None:
+async def test_callers_over_the_limit_take_the_place_of_who_was_greeted_longest_ago() -> None:
     async with greeting(PATIENCE_SECONDS, open_at_most=2) as (hello, activity, port), asyncio.timeout(PATIENCE_SECONDS):
-        callers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
-        for reader, writer in callers:
+        callers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(50)]
+        for reader, _ in callers:
             assert await reader.read() == b"hello\n"
-            assert activity.hello_connections <= 2
+        assert len(activity.visits) <= 2
+        for _, writer in callers:
             writer.close()
-            await writer.wait_closed()
         await hello.drain(PATIENCE_SECONDS)
-        assert activity.hellos.total() == 5
+        assert activity.hellos.total() == 50
 
 
 async def test_draining_greets_who_is_queued_and_tells_who_was_cut() -> None:
@@ -128,4 +128,4 @@ async def test_draining_greets_who_is_queued_and_tells_who_was_cut() -> None:
             assert await hello.drain(0) == 1
             queued.settimeout(PATIENCE_SECONDS)
             assert everything(queued) == b"hello\n"
-        assert activity.hello_connections == 0
+        assert not activity.visits

@@ -54,7 +54,7 @@ def test_a_port_in_use_is_one_line_and_status_1() -> None:
 def test_a_signal_ends_it_with_status_0(number: signal.Signals) -> None:
     with service() as running:
         running.signal(number)
-        assert running.event("draining")["signal"] == number.name
+        assert running.event("draining")["reason"] == number.name
         running.event("leaving", cut_connections=0, cut_hellos=0)
         assert running.ended() == 0
         assert running.errors() == ""

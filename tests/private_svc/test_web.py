@@ -1,123 +1,18 @@
-"""The admin listener in this process, with callers that arrive the way a test says."""
+"""The admin listener, as its callers see it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import socket
-from contextlib import asynccontextmanager
-from ipaddress import ip_network
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from aiohttp import web
 
-from private_svc.activity import Activity
-from private_svc.boot import Boot, clock
-from private_svc.ingress import Caller, Here, Ingress, classify
-from private_svc.machine import whoami
-from private_svc.web import panel
-from private_svc.web.admin import Admin
+from tests.private_svc.making import FLY
 from tests.private_svc.process import PATIENCE_SECONDS
+from tests.private_svc.site import PROXY, Answer, site
 from tests.private_svc.test_negotiate import BROWSER
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-PROXY = "::ffff:172.16.3.4"
-HERE = Here((ip_network("172.16.0.0/12"),))
-FLY = {
-    "FLY_MACHINE_ID": "148e21b7c06389",
-    "FLY_APP_NAME": "private-<svc>",
-    "FLY_REGION": "ams",
-    "FLY_PRIVATE_IP": "fdaa:0:18:a7b:7d:f066:b83b:2",
-}
-
-
-class Site:
-    """An admin listener whose callers all seem to come from one peer."""
-
-    def __init__(self, peer: str, caller_seconds: float, *, private_only: bool) -> None:
-        self.peer = peer
-        self.activity = Activity()
-        started = Boot(clock() - 1)
-        started.stamp("serving")
-        self.admin = Admin(
-            self.who, self.activity, started, whoami(FLY), (), private_only=private_only, caller_seconds=caller_seconds
-        )
-        self.entered = asyncio.Event()
-        self.release = asyncio.Event()
-        self.ended = asyncio.Event()
-        self.writers: list[asyncio.StreamWriter] = []
-
-    def who(self, _: str, local: str, fly_client_ip: tuple[str, ...]) -> Caller:
-        return classify(self.peer, local, fly_client_ip, HERE)
-
-    async def held(self, _: web.Request) -> web.Response:
-        self.entered.set()
-        await self.release.wait()
-        return web.Response(text="done\n")
-
-    async def broken(self, _: web.Request) -> web.Response:
-        raise ValueError("the secret of the handler")
-
-    async def moved(self, _: web.Request) -> web.Response:
-        raise web.HTTPFound("/elsewhere")
-
-    async def flood(self, request: web.Request) -> web.StreamResponse:
-        self.entered.set()
-        response = web.StreamResponse()
-        try:
-            await response.prepare(request)
-            await response.write(bytes(32 * 1024 * 1024))
-        finally:
-            self.ended.set()
-        return response
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[None]:
-        handlers = {"held": self.held, "broken": self.broken, "moved": self.moved, "flood": self.flood}
-        self.admin.web_app.add_routes([web.get(f"/{name}", handler) for name, handler in handlers.items()])
-        listening = socket.create_server(("127.0.0.1", 0))
-        listening.setblocking(False)
-        self.port = listening.getsockname()[1]
-        await self.admin.start(listening)
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                yield
-        finally:
-            for writer in self.writers:
-                writer.close()
-            await self.admin.drain(0)
-
-    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        self.writers.append(writer)
-        return reader, writer
-
-    async def ask(self, path: str, *headers: str, method: str = "GET") -> Answer:
-        reader, writer = await self.open()
-        lines = [f"{method} {path} HTTP/1.1", "Host: x", "Connection: close", *headers, "", ""]
-        writer.write("\r\n".join(lines).encode())
-        return Answer(await reader.read())
-
-
-class Answer:
-    def __init__(self, raw: bytes) -> None:
-        head, _, self.body = raw.partition(b"\r\n\r\n")
-        status, *lines = head.decode().split("\r\n")
-        self.status = int(status.split()[1])
-        self.headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-        self.text = self.body.decode()
-
-
-@asynccontextmanager
-async def site(
-    peer: str = "::1", caller_seconds: float = PATIENCE_SECONDS, *, private_only: bool = True
-) -> AsyncIterator[Site]:
-    made = Site(peer, caller_seconds, private_only=private_only)
-    async with made.serving():
-        yield made
 
 
 async def closed(reader: asyncio.StreamReader) -> bytes:
@@ -171,7 +66,9 @@ async def test_the_status_is_json_whatever_was_asked_for_and_tells_how_you_came(
     assert status["you"] == {"ingress": "flycast", "client": "fdaa:0:18::9"}
     assert status["machine"]["region"] == "ams"
     assert status["requests"] == {"flycast": 1}
-    assert status["open"]["admin_connections"] == 1
+    (you,) = status["open"]
+    assert (you["listener"], you["waits_for"], you["is_you"]) == ("admin", "GET /api/status", True)
+    assert status["kept_awake_by"] == 0, "only others count"
 
 
 async def test_the_page_escapes_what_it_shows_and_needs_nothing_from_elsewhere() -> None:
@@ -179,7 +76,7 @@ async def test_the_page_escapes_what_it_shows_and_needs_nothing_from_elsewhere()
         page = (await here.ask("/", f"Accept: {BROWSER}")).text
     assert "private-&lt;svc&gt;" in page
     assert "<svc>" not in page
-    for absent in ("<script", "http://", "https://", "style=", "$"):
+    for absent in ("http://", "https://", "style=", "$"):
         assert absent not in page
 
 
@@ -189,9 +86,10 @@ async def test_what_came_through_a_public_address_is_refused_counted_and_told_wh
             answer = await here.ask(path, "Fly-Client-IP: 203.0.113.7")
             assert answer.status == 403
             assert "fly ips release" in answer.text
-        status = here.admin.look(Caller(Ingress.LOOPBACK, "::1"))
-    assert status.refused == status.requests["public"] == len(PATHS)
-    assert "Exposed." in panel.as_html(status)
+        status = json.loads((await here.ask("/api/status", "Fly-Client-IP: fdaa:0:18::9")).text)
+        page = (await here.ask("/", "Fly-Client-IP: fdaa:0:18::9", f"Accept: {BROWSER}")).text
+    assert status["refused"] == status["requests"]["public"] == len(PATHS)
+    assert "Exposed." in page
 
 
 async def test_refusals_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
@@ -202,7 +100,7 @@ async def test_refusals_are_logged_once_a_minute(caplog: pytest.LogCaptureFixtur
 
 
 async def test_the_public_is_served_when_private_only_is_off() -> None:
-    async with site(PROXY, private_only=False) as here:
+    async with site(PROXY, PRIVATE_ONLY="0") as here:
         assert (await here.ask("/", "Fly-Client-IP: 203.0.113.7")).status == 200
 
 
@@ -238,7 +136,7 @@ async def test_a_caller_with_slow_headers_is_closed(sent: bytes) -> None:
         reader, writer = await here.open()
         writer.write(sent)
         assert await closed(reader) == b""
-        assert here.activity.admin_connections == 0
+        assert not here.activity.visits
 
 
 async def test_a_request_in_progress_has_no_deadline_for_headers() -> None:

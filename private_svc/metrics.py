@@ -1,0 +1,68 @@
+"""The accounts of this service as Prometheus text; imported by the first scrape."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from prometheus_client.metrics_core import Metric
+
+    from private_svc.activity import Greeted
+    from private_svc.context import Context
+    from private_svc.ingress import Ingress
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PREFIX = "private_svc"
+
+
+def exposition(context: Context) -> bytes:
+    """Return all metrics in the text format, version 0.0.4."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Accounts(context))
+    return generate_latest(registry)
+
+
+class Accounts(Collector):
+    """Reads the accounts when asked."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def collect(self) -> Iterable[Metric]:
+        """Return every metric."""
+        activity, awake = self._context.activity, self._context.awake
+        boot = GaugeMetricFamily(f"{PREFIX}_boot_seconds", "From exec to a phase of the boot", labels=["phase"])
+        for phase, ms in self._context.boot.phases_ms.items():
+            boot.add_metric([phase], ms / 1000)
+        yield boot
+        yield _counted("requests", "HTTP requests answered", "status", activity.answers)
+        yield _counted("hellos", "Raw connections, by how they ended", "outcome", activity.hellos)
+        for name, help_text, value in (
+            ("refused", "Callers refused because they came through a public address", activity.refused),
+            ("throttled", "Actions refused after too many wrong tokens", activity.throttled),
+            ("drained", "Requests answered while leaving", activity.drained),
+            ("cut", "Connections ended before their answer while leaving", activity.cut),
+            ("resumes", "Times this Machine came back from suspension", awake.resumes),
+        ):
+            yield CounterMetricFamily(f"{PREFIX}_{name}", help_text, value=value)
+        connections = sum(visit.listener != "metrics" for visit in activity.visits)
+        yield GaugeMetricFamily(f"{PREFIX}_in_flight", "Requests and hellos that keep it awake", value=activity.working)
+        yield GaugeMetricFamily(f"{PREFIX}_connections", "Open connections, but for scrapes", value=connections)
+
+
+def _counted(
+    name: str,
+    help_text: str,
+    label: str,
+    counts: Mapping[tuple[Ingress, int], int] | Mapping[tuple[Ingress, Greeted], int],
+) -> Metric:
+    counter = CounterMetricFamily(f"{PREFIX}_{name}", help_text, labels=["ingress", label])
+    for (ingress, value), count in counts.items():
+        counter.add_metric([ingress, str(value)], count)
+    return counter

@@ -1,0 +1,65 @@
+"""The metrics listener: `GET /metrics` and nothing else.
+
+Fly scrapes a Machine directly over the private network (FLY_FACTS section 6), so this port is bound where Fly Proxy
+cannot reach it, and whoever did not come over 6PN or from this Machine is refused. A scrape is not work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from private_svc.ingress import Ingress
+from private_svc.web.connections import CALLER_SECONDS, Connection, Connections
+
+if TYPE_CHECKING:
+    import socket
+
+    from private_svc.context import Context
+
+OPEN_AT_MOST = 16
+MAY_SCRAPE = (Ingress.SIX_PN, Ingress.LOOPBACK, Ingress.PLATFORM)
+
+
+class Scrape:
+    """Answers on the metrics listener."""
+
+    def __init__(self, context: Context, caller_seconds: float = CALLER_SECONDS) -> None:
+        self._context = context
+        self._caller_seconds = caller_seconds
+
+    def start(self, listening: socket.socket) -> None:
+        """Begin to answer."""
+        self._server = web.Server(self._answer)
+        self._connections = Connections(
+            "metrics", listening, self._server, self._context, self._caller_seconds, OPEN_AT_MOST
+        )
+        self._connections.start()
+
+    async def stop(self) -> None:
+        """Stop at once: who scrapes comes again."""
+        await self._connections.drain(0)
+        await self._server.shutdown(0)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        protocol = request.transport.get_protocol() if request.transport is not None else None
+        task = asyncio.current_task()
+        if not isinstance(protocol, Connection) or task is None:
+            return web.Response(status=500)
+        caller = protocol.caller(())
+        protocol.request_began(task, caller, f"{request.method} {request.path[:100]}", is_work=False)
+        if caller.ingress not in MAY_SCRAPE:
+            return web.Response(status=403, text="403: metrics are for 6PN and this Machine\n")
+        if request.path != "/metrics":
+            return web.Response(status=404, text="404: the metrics are at /metrics\n")
+        if request.method not in {"GET", "HEAD"}:
+            return web.Response(status=405, headers={"Allow": "GET, HEAD"})
+        content_type, body = await asyncio.get_running_loop().run_in_executor(None, self._exposition)
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    def _exposition(self) -> tuple[str, bytes]:
+        from private_svc import metrics  # noqa: PLC0415 - the first scrape pays for the import, in a thread
+
+        return metrics.CONTENT_TYPE, metrics.exposition(self._context)

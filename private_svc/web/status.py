@@ -1,0 +1,122 @@
+"""What this Machine says of itself to one caller: the one model behind the panel's HTML, text and JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from private_svc import __version__
+from private_svc.boot import clock
+from private_svc.ingress import Ingress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from private_svc.activity import Visit
+    from private_svc.context import Context
+    from private_svc.ingress import Caller
+    from private_svc.machine import Machine
+    from private_svc.peers import Peers
+
+SCHEMA_VERSION = 1
+OPEN_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A connection that is open now; who waits for work keeps this Machine awake."""
+
+    listener: str
+    caller: Caller
+    age_seconds: float
+    waits_for: str
+    waiting_seconds: float
+    keeps_awake: bool
+    is_you: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """How this Machine goes to sleep: by itself when idle, or when somebody with the token says so."""
+
+    idle_exit_seconds: int
+    idle_action: str
+    actions_off: str
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The model; times in the unit that a name says, milliseconds since exec for the boot phases."""
+
+    version: str
+    machine: Machine
+    you: Caller
+    listeners: tuple[Mapping[str, str], ...]
+    uptime_ms: float
+    awake_ms: float
+    resumes: int
+    boot_ms: Mapping[str, float]
+    requests: Mapping[str, int]
+    hellos: Mapping[str, int]
+    refused: int
+    fix: tuple[str, ...]
+    open: tuple[Open, ...]
+    open_count: int
+    kept_awake_by: int
+    peers: Peers | None
+    sleep: Sleep
+    draining: bool
+
+
+def look(
+    context: Context, you: Caller, your_visit: Visit | None, peers: Peers | None, sleep: Sleep, *, draining: bool
+) -> Status:
+    """Return the status at this moment, for `you`."""
+    activity, boot = context.activity, context.boot
+    uptime_ms = boot.age_ms()
+    hellos: Counter[str] = Counter()
+    for (ingress, _), count in activity.hellos.items():
+        hellos[ingress.value] += count
+    visits = sorted(
+        activity.visits, key=lambda visit: not visit.is_work
+    )  # the longest here first, work before the rest
+    return Status(
+        version=__version__,
+        machine=context.machine,
+        you=you,
+        listeners=tuple({"name": it.name, "address": it.address, "reach": it.reach} for it in context.listeners),
+        uptime_ms=round(uptime_ms, 1),
+        awake_ms=round(context.awake.awake_seconds(clock() - uptime_ms / 1000) * 1000, 1),
+        resumes=context.awake.resumes,
+        boot_ms={phase: round(ms, 1) for phase, ms in boot.phases_ms.items()},
+        requests={ingress.value: count for ingress, count in activity.requests.items()},
+        hellos=hellos,
+        refused=activity.refused,
+        fix=context.exposure.fix if activity.requests.get(Ingress.PUBLIC) or activity.refused else (),
+        open=tuple(_open(visit, your_visit) for visit in visits[:OPEN_SHOWN]),
+        open_count=len(visits),
+        kept_awake_by=sum(visit.is_work and visit is not your_visit for visit in visits),
+        peers=peers,
+        sleep=sleep,
+        draining=draining,
+    )
+
+
+def as_json(status: Status) -> dict[str, object]:
+    """Return the status as JSON has it."""
+    return {"schema_version": SCHEMA_VERSION, **asdict(status)}
+
+
+def _open(visit: Visit, your_visit: Visit | None) -> Open:
+    now_s = clock()
+    return Open(
+        listener=visit.listener,
+        caller=visit.caller,
+        age_seconds=round(now_s - visit.since_s, 1),
+        waits_for=visit.doing,
+        waiting_seconds=round(now_s - visit.doing_since_s, 1) if visit.doing else 0.0,
+        keeps_awake=visit.is_work,
+        is_you=visit is your_visit,
+    )
