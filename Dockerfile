@@ -6,6 +6,8 @@ RUN python -m venv --without-pip /venv \
     && pip --python /venv/bin/python install --no-cache-dir --no-compile --require-hashes -r requirements.lock
 COPY private_svc /srv/private_svc
 COPY shell /srv/shell
+# The probe as one file, which the service hands out at /flycast-probe.pyz.
+RUN cd /srv && /venv/bin/python -m shell.archive
 # Compiled here, once: a cold start must not compile, and the user below cannot write. Files do not change, so no checks.
 RUN python -m compileall -q --invalidation-mode unchecked-hash /venv/lib /srv
 

@@ -35,6 +35,10 @@ lab *program:
 probe *arguments:
     flycast-probe "$@"
 
+# the probe as one file that runs on a bare python3; the service hands it out at /flycast-probe.pyz
+pyz:
+    python -m shell.archive
+
 # measured against peers in the same run; nothing is asserted
 bench:
     python -m tests.bench.boot

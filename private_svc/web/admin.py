@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 SECRET_WORDS = ("authorization", "cookie", "token", "secret", "password", "api-key")
 STATIC_FILES = {"panel.css": "text/css", "panel.js": "text/javascript", "icon.svg": "image/svg+xml"}
 PROBE = "flycast-probe.pyz"
+PROBE_FILE = Path(__file__).parents[2] / PROBE  # beside the packages
 CUT_SECONDS = 0.1  # for a cancelled request to notice
 
 
@@ -147,7 +149,7 @@ class Admin:
 
     async def _probe(self, _: web.Request) -> web.StreamResponse:
         """Hand out the probe, where the image was built with it."""
-        path = panel.STATIC / PROBE
+        path = PROBE_FILE
         if not path.is_file():
             raise web.HTTPNotFound(reason=f"{PROBE} is made by `just pyz`, and by the Dockerfile")
         return web.FileResponse(path, headers={"Content-Type": "application/zip", "Cache-Control": "no-store"})
