@@ -1,4 +1,4 @@
-"""Autostop: every interval one pass over an app's Machines, and at most one stop in each region."""
+"""Autostop: every interval one pass over an app's Machines, and at most one stop or suspend in each region."""
 
 from __future__ import annotations
 
@@ -30,8 +30,12 @@ async def keep_stopping(
             for stop in machines_to_stop(loads, primary_region=app.primary_region):
                 log("proxy", _announce(app, stop), machine_id=stop.machine_id, region=stop.region)
                 proxy.release(stop.machine_id)  # idle pooled connections would only hold up the drain
-                by_id[stop.machine_id].begin_stop()  # now, not in a task: no request may slip in between
-                stops.create_task(by_id[stop.machine_id].stop())
+                machine = by_id[stop.machine_id]
+                begin, end = (
+                    (machine.begin_suspend, machine.suspend) if stop.suspend else (machine.begin_stop, machine.stop)
+                )
+                begin()  # now, not in a task: no request may slip in between
+                stops.create_task(end())
 
 
 def _measure(app: AppPlan, machine: Machine, proxy: AppProxy) -> MachineLoad:
@@ -52,4 +56,5 @@ def _measure(app: AppPlan, machine: Machine, proxy: AppProxy) -> MachineLoad:
 def _announce(app: AppPlan, stop: Stop) -> str:
     left = f"{stop.left_running} out of {stop.deployed} machines left running"
     where = f"(region={stop.region}, process group={stop.process_group})"
-    return f"App {app.name} has excess capacity, autostopping machine {stop.machine_id}. {left} {where}"
+    verb = "autosuspending" if stop.suspend else "autostopping"
+    return f"App {app.name} has excess capacity, {verb} machine {stop.machine_id}. {left} {where}"

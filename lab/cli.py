@@ -40,6 +40,11 @@ examples:
   flycast-lab exec -- ping -c2 private-svc.flycast
   flycast-lab exec --machine 2ea7d1a3f866fb -- curl -sI http://localhost:8080
 """,
+    "machine": """\
+examples:
+  flycast-lab machine suspend 2ea7d1a3f866fb        the next request resumes it
+  flycast-lab machine stop 2ea7d1a3f866fb           what a suspended one kept is given up
+""",
 }
 _LEAST_SECONDS, _DAY_SECONDS = 0.01, 86400
 _ENVIRONMENT_OF_MACHINES = ("HOME", "LANG", "LC_ALL", "TZ")
@@ -82,6 +87,10 @@ def build_parser() -> argparse.ArgumentParser:
     status = _command(commands, "status", "show the Machines of a lab that is up", "")
     status.add_argument("--json", action="store_true", help="as JSON")
     _add_lab_choice(status)
+    machine = _command(commands, "machine", "start, stop or suspend a Machine of a lab that is up", "machine")
+    machine.add_argument("verb", choices=("start", "stop", "suspend"), help="what to do")
+    machine.add_argument("id", metavar="ID", help="which Machine, as 'flycast-lab status' shows it")
+    _add_lab_choice(machine)
     _add_lab_choice(_command(commands, "down", "take down a lab that is up", ""))
     _command(commands, "doctor", "say what this host allows, and how to allow the rest", "")
     return parser
@@ -173,7 +182,7 @@ def _do(arguments: argparse.Namespace) -> int:
             from lab import doctor  # noqa: PLC0415 - each command loads what it needs
 
             return doctor.report(sys.stdout)
-        case "exec" | "status" | "down":
+        case "exec" | "status" | "machine" | "down":
             from lab import remote  # noqa: PLC0415
 
             return remote.do(arguments)

@@ -55,6 +55,9 @@ class Controlled(Protocol):
     ) -> Program:
         """Run a program on a Machine; raise `LabError` when it cannot be."""
 
+    async def command(self, verb: str, machine_id: str) -> str:
+        """Start, stop or suspend a Machine and return its state; raise `LabError` when that cannot be."""
+
     def take_down(self) -> None:
         """End the lab."""
 
@@ -136,6 +139,8 @@ async def _answer(
     match request["do"]:
         case "status":
             return lab.status()
+        case "start" | "stop" | "suspend" as verb:
+            return {"state": await lab.command(verb, request["machine"])}
         case "down":
             lab.take_down()
             return {"exit": 0}
@@ -145,7 +150,7 @@ async def _answer(
             )
             return {"exit": await _accompany(caller, program)}
         case other:
-            raise LabError(f"expected status, exec or down, got {other!r}")
+            raise LabError(f"expected status, exec, start, stop, suspend or down, got {other!r}")
 
 
 async def _accompany(caller: socket.socket, program: Program) -> int:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WAKES = 3
 PROBE = (sys.executable, "-m", "shell")
 _HTTP_PORT = 80
-_SLEEP_BEGINS = "autostopping machine"
+_SLEEP_BEGINS = "has excess capacity"
 _FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
 _LISTEN = "import sys, socket; print(socket.create_connection(sys.argv[1:], 5).recv(99).decode(), end='')"
 

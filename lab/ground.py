@@ -7,11 +7,14 @@ import os
 import signal
 import socket
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import namespaces as ns
+from lab.freezer import freeze, thaw
 from lab.output import LineReader
-from lab.rootfs import etc_files
+from lab.ownroot import FLY_DIRECTORY
+from lab.rootfs import FLY_SOCKETS, etc_files
 from lab.topology import NAMESERVERS, PROXY_IPV4
 
 if TYPE_CHECKING:
@@ -41,6 +44,16 @@ class MachineProcess:
         if not self._exit_status.done():
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.Signals(signal_number))
+
+    async def suspend(self) -> None:
+        """Stop it and every process beside it in its pid namespace."""
+        if not self._exit_status.done():
+            await freeze(self.pid)
+
+    def resume(self) -> None:
+        """Let them all go on."""
+        if not self._exit_status.done():
+            thaw(self.pid)
 
     async def ended(self) -> int:
         """Wait for the end and the last line it printed; return the exit status."""
@@ -114,6 +127,18 @@ class NamespaceGround:
         """Return a listening socket on a Flycast address."""
         with ns.inside(self._wiring.edge):
             return socket.create_server((address, port), family=socket.AF_INET6, backlog=_BACKLOG)
+
+    def listen_inside(self, plan: MachinePlan) -> socket.socket | None:
+        """Return the listening unix socket that is `/.fly/api` in the Machine, for its root alone."""
+        if not Path(FLY_DIRECTORY).is_dir():
+            return None
+        directory = FLY_SOCKETS / plan.machine_id
+        directory.mkdir(parents=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(directory / "api"))
+        (directory / "api").chmod(0o600)
+        listener.listen()
+        return listener
 
     def listen_as_nameserver(self, address: str) -> tuple[socket.socket, socket.socket]:
         """Return the UDP and the listening TCP socket of the nameserver at `address`."""

@@ -54,6 +54,16 @@ class LoopbackProcess:
         with suppress(ProcessLookupError):
             self._process.send_signal(signal_number)
 
+    async def suspend(self) -> None:
+        """Stop it and what it has started; a session of its own is as much as a plain process has."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGCONT)
+
     async def ended(self) -> int:
         """Wait for its end; return its exit status, 128 + signal when it was killed."""
         return shell_status(await self._process.wait())
@@ -116,6 +126,10 @@ class LoopbackGround:
         listener = socket.create_server((LOOPBACK, 0))
         self.edge_ports[address, port] = listener.getsockname()[1]
         return listener
+
+    def listen_inside(self, plan: MachinePlan) -> None:
+        """Return nothing: a plain process has the host's root, and that has no room for `/.fly`."""
+        del plan
 
     def listen_as_nameserver(self, address: str) -> tuple[socket.socket, socket.socket]:
         """Return a UDP and a TCP socket on one loopback port."""

@@ -1,4 +1,4 @@
-"""One Machine of the lab: its state, its start and its stop, and the log lines Fly writes about them.
+"""One Machine of the lab: its state, its start, stop and suspension, and the log lines Fly writes about them.
 
 Where its process runs is a `Ground`: namespaces in the lab, plain processes in the loopback walkthrough.
 Source of the rules and texts: FLY_FACTS section 5.
@@ -11,7 +11,7 @@ import signal
 from typing import TYPE_CHECKING, Protocol
 
 from lab.errors import LabError, MachineStartError
-from lab.states import Event, MachineState, advance
+from lab.states import ASLEEP, FALLING_ASLEEP, Event, MachineState, advance
 
 if TYPE_CHECKING:
     import socket
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lab.topology import AppPlan, MachinePlan
 
 _RUNNING = {MachineState.STARTING, MachineState.STARTED, MachineState.STOPPING}
-_SETTLED = {MachineState.CREATED, MachineState.STARTED, MachineState.STOPPED}
+_SETTLED = {MachineState.STARTED, *ASLEEP}
 
 
 class Process(Protocol):
@@ -31,6 +31,12 @@ class Process(Protocol):
 
     def send(self, signal_number: int) -> None:
         """Send it a signal; nothing happens when it has ended."""
+
+    async def suspend(self) -> None:
+        """Stop every process of the Machine where it is; return once all stand still."""
+
+    def resume(self) -> None:
+        """Let every process of the Machine go on."""
 
     async def ended(self) -> int:
         """Wait for its end; return its exit status, 128 + signal when it was killed."""
@@ -51,12 +57,15 @@ class Ground(Protocol):
     def listen_at_edge(self, address: str, port: int) -> socket.socket:
         """Return a listening socket on a Flycast address."""
 
+    def listen_inside(self, plan: MachinePlan) -> socket.socket | None:
+        """Return the listening unix socket that is `/.fly/api` in the Machine; None where it cannot have one."""
+
     def listen_as_nameserver(self, address: str) -> tuple[socket.socket, socket.socket]:
         """Return the UDP and the listening TCP socket of the nameserver at `address`."""
 
 
 class Machine:
-    """A Machine that can be started and stopped, again and again."""
+    """A Machine that can be started, stopped and suspended, again and again."""
 
     def __init__(
         self,
@@ -87,6 +96,7 @@ class Machine:
         self.process: Process | None = None
         self._watch: asyncio.Task[None] | None = None
         self._start: asyncio.Task[None]
+        self._suspension: asyncio.Task[None]
 
     def __repr__(self) -> str:
         """Show who it is and its state."""
@@ -106,18 +116,21 @@ class Machine:
         return self._ground.endpoint(self.plan, port)
 
     async def settled(self) -> None:
-        """Wait until it is neither starting nor stopping."""
+        """Wait until it is neither starting nor falling asleep."""
         await self._until(lambda: self._state in _SETTLED)
 
     async def exited(self) -> None:
-        """Wait for the end of the run that is under way; return at once when there is none."""
+        """Wait for the end, or the suspension, of the run that is under way; return at once when there is none."""
         run = self.starts
         await self._until(lambda: self.starts != run or self._state not in _RUNNING)
 
     async def start(self) -> None:
-        """Start it, or join a start under way; return once it is started, raise `MachineStartError`."""
-        await self._until(lambda: self._state is not MachineState.STOPPING)
+        """Start or resume it, or join a start under way; return once started, raise `MachineStartError`."""
+        await self._until(lambda: self._state not in FALLING_ASLEEP)
         if self._state is MachineState.STARTED:
+            return
+        if self._state is MachineState.SUSPENDED and self.process is not None:
+            self._resume(self.process)
             return
         if self._state is not MachineState.STARTING:
             self._move(Event.START)
@@ -126,15 +139,18 @@ class Machine:
         await asyncio.shield(self._start)
 
     def begin_stop(self) -> None:
-        """Send the app's kill signal; from this moment on no new work is routed here."""
+        """Send the app's kill signal, or end it when it is suspended; from now on no new work is routed here."""
         if self._state is MachineState.STARTED and self.process is not None:
             self._move(Event.STOP)
             self._say("app", f"Sending signal {self._app.kill_signal} to main child process")
             self.process.send(signal.Signals[self._app.kill_signal])
+        elif self._state is MachineState.SUSPENDED and self.process is not None:
+            self._move(Event.STOP)
+            self.process.send(signal.SIGKILL)
 
     async def stop(self) -> None:
         """Stop it: the kill signal, SIGKILL after the kill timeout; return when it has ended."""
-        await self._until(lambda: self._state is not MachineState.STARTING)
+        await self._until(lambda: self._state not in {MachineState.STARTING, MachineState.SUSPENDING})
         self.begin_stop()
         timeout = self._app.kill_timeout_seconds
         try:
@@ -146,9 +162,36 @@ class Machine:
                 self.process.send(signal.SIGKILL)
             await self.exited()
 
+    def begin_suspend(self) -> None:
+        """Begin to suspend it when it is started; from now on no new work is routed here."""
+        if self._state is MachineState.STARTED and self.process is not None:
+            self._move(Event.SUSPEND)
+            self._say("runner", "Suspending machine")
+            self._suspension = asyncio.create_task(self._freeze(self.process))
+
+    async def suspend(self) -> None:
+        """Suspend it when it is started; return once nothing in it moves."""
+        await self._until(lambda: self._state is not MachineState.STARTING)
+        self.begin_suspend()
+        if self._state is MachineState.SUSPENDING:
+            await asyncio.shield(self._suspension)
+
+    async def _freeze(self, process: Process) -> None:
+        await process.suspend()
+        if self._state is MachineState.SUSPENDING:  # else it has ended meanwhile
+            self._move(Event.FROZEN)
+            self._say("runner", "Machine suspended")
+
+    def _resume(self, process: Process) -> None:
+        began = asyncio.get_running_loop().time()
+        self._move(Event.START)
+        self._say("runner", "Starting machine")
+        process.resume()
+        self._move(Event.RUNNING)
+        self._say_started(began)
+
     async def _bring_up(self) -> None:
-        clock = asyncio.get_running_loop().time
-        began = clock()
+        began = asyncio.get_running_loop().time()
         self._say("runner", "Starting machine")
         if self._boot_seconds:
             await asyncio.sleep(self._boot_seconds)  # the artificial boot that --boot-ms asks for
@@ -161,7 +204,11 @@ class Machine:
         self.process = process
         self._move(Event.RUNNING)
         self._watch = asyncio.create_task(self._watch_process(process))
-        self._say("runner", f"machine started in {(clock() - began) * 1000:.0f}ms")
+        self._say_started(began)
+
+    def _say_started(self, began: float) -> None:
+        took_ms = (asyncio.get_running_loop().time() - began) * 1000
+        self._say("runner", f"machine started in {took_ms:.0f}ms")
 
     async def _watch_process(self, process: Process) -> None:
         status = await process.ended()

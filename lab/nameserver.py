@@ -5,7 +5,8 @@ Rules (FLY_FACTS section 4 unless noted):
 - AAAA answers hold started Machines only; `.flycast` always answers. TTL 5 s. Names ignore case.
 - A name of something deployed exists even when all of it sleeps, and an A query for it is empty, never
   NXDOMAIN. A name that only has names below it exists too (RFC 8020).
-- No upstream here: a name outside the two zones is SERVFAIL. RA is set because Fly's server recurses and
+- No upstream here: a name outside the two zones is SERVFAIL. The one exception is `<app>.fly.dev`, as the Internet
+  knows it: the app's public address, else NXDOMAIN. RA is set because Fly's server recurses and
   nslookup complains without it.
 - `_instances` holds `instance=ID,app=NAME,ip=6PN,region=REGION` joined by `;`, as published clients parse it.
 - What cannot be read is FORMERR if it carries an id, else silence; another opcode NOTIMP; another class or a
@@ -60,11 +61,12 @@ class MachineRecord:
 
 @dataclass(frozen=True, slots=True)
 class AppRecord:
-    """One app: its Flycast address, if it has one, and its deployed Machines."""
+    """One app: its Flycast address, if it has one, its deployed Machines, and a public address or ""."""
 
     name: str
     flycast_ip: str | None
     machines: tuple[MachineRecord, ...]
+    public_ip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Records:
 
 
 ZONES: Final = ("internal", "flycast")
+PUBLIC_ZONE: Final = ["fly", "dev"]
 
 
 def lookup(labels: Sequence[str], view: View) -> Records | None:
@@ -101,6 +104,12 @@ def lookup(labels: Sequence[str], view: View) -> Records | None:
         case [*below, app_name, "internal"] if app_name in view.apps:
             return _of_app(tuple(below), view.apps[app_name].machines)
     return None
+
+
+def _in_public(labels: Sequence[str], view: View) -> Records | None:
+    """Return what a name of the `PUBLIC_ZONE` holds, or None when it does not exist."""
+    app = view.apps.get(".".join(labels[: -len(PUBLIC_ZONE)]))
+    return Records(addresses=(app.public_ip,)) if app and app.public_ip else None
 
 
 def _of_network(below: tuple[str, ...], list_name: str, view: View) -> Records | None:
@@ -176,11 +185,13 @@ def answer(query: dns.message.Message, view: View, *, rng: random.Random) -> dns
         return response
     question = query.question[0]
     labels = [label.decode("ascii", "replace").lower() for label in question.name.labels[:-1]]
-    if not labels or labels[-1] not in ZONES:
+    is_own = bool(labels) and labels[-1] in ZONES
+    if not is_own and labels[-2:] != PUBLIC_ZONE:
         response.set_rcode(dns.rcode.SERVFAIL)
         return response
-    found = lookup(labels, view)
-    response.flags |= dns.flags.AA
+    found = lookup(labels, view) if is_own else _in_public(labels, view)
+    if is_own:
+        response.flags |= dns.flags.AA
     if found is None:
         response.set_rcode(dns.rcode.NXDOMAIN)
     else:

@@ -40,6 +40,7 @@ MS_REC = 16384
 MS_PRIVATE = 1 << 18
 
 _PR_SET_PDEATHSIG = 1
+_MNT_DETACH = 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -64,6 +65,16 @@ def mount(source: str, target: str, kind: str | None = None, flags: int = 0, dat
     raw = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
     result = _libc.mount(raw[0], raw[1], raw[2], ctypes.c_ulong(flags), raw[3])
     _check(result, f"mount({kind or 'bind'} on {target})")
+
+
+def pivot_root(new: str, old: str) -> None:
+    """Make the mount `new` the root of this mount namespace, and put the old root on `old`."""
+    _check(_libc.pivot_root(os.fsencode(new), os.fsencode(old)), "pivot_root")
+
+
+def detach(target: str) -> None:
+    """Take the mount on `target` away, with all below it, as soon as nobody uses it."""
+    _check(_libc.umount2(os.fsencode(target), ctypes.c_int(_MNT_DETACH)), f"umount2({target})")
 
 
 def die_with_parent(signal_number: int) -> None:

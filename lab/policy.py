@@ -7,12 +7,13 @@ Rules (FLY_FACTS section 5):
 - Of the eligible ones the closest region wins, then the least load, then chance.
 - No started Machine below the soft limit and a sleeping one with autostart: that one is woken. While one
   Machine starts, requests join it up to its soft limit, and beyond it rather than start a second one.
-- A Machine that is stopping is woken once it has stopped. Everything asleep without autostart: refused.
+- A Machine that is stopping or suspending is woken once it has stopped. Everything asleep without autostart: refused.
 - Autostop looks at each region, and in it at each process group. More than one running:
   `excess = running - (over_soft_limit + 1)`, one may stop when `excess >= 1`. Exactly one: it may
   stop when its load is 0. At most one a region and pass. `min_machines_running` counts in the
   primary region only.
-- The most restrictive service decides: one without autostop, or with any load, keeps the Machine awake.
+- The most restrictive service decides: one without autostop, or with any load, keeps the Machine awake.  A Machine is
+  suspended when all its services ask for that, else it is stopped (our reading).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab.states import MachineState
+from lab.states import ASLEEP, FALLING_ASLEEP, MachineState
 from shell.flytoml import AutoStop
 
 if TYPE_CHECKING:
@@ -52,13 +53,14 @@ class MachineLoad:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A Machine to stop; `left_running` of `deployed` stay up in its region and process group."""
+    """A Machine to stop or suspend; `left_running` of `deployed` stay up in its region and process group."""
 
     machine_id: str
     region: str
     process_group: str
     left_running: int
     deployed: int
+    suspend: bool = False
 
 
 def excess_capacity(running: int, over_soft_limit: int) -> int:
@@ -85,7 +87,9 @@ def _stop_in(group: Sequence[MachineLoad], *, in_primary: bool) -> Stop | None:
         return None
     for machine in sorted(running, key=lambda m: m.machine_id):
         if _may_sleep(machine) and (not in_primary or len(running) > _wanted(machine)):
-            return Stop(machine.machine_id, machine.region, machine.process_group, len(running) - 1, len(group))
+            suspend = all(service.auto_stop is AutoStop.SUSPEND for service in machine.services)
+            left = len(running) - 1
+            return Stop(machine.machine_id, machine.region, machine.process_group, left, len(group), suspend)
     return None
 
 
@@ -135,8 +139,6 @@ class Refuse:
 
 Decision = Route | Wake | Queue | Refuse
 
-_ASLEEP = (MachineState.CREATED, MachineState.STOPPED)
-
 
 def choose(
     candidates: Sequence[Candidate],
@@ -153,8 +155,8 @@ def choose(
     if below_soft := [c for c in started if c.load < soft_limit]:
         return Route(_closest_least_loaded(below_soft, region, rng).machine_id)
     starting = [c for c in room if c.state is MachineState.STARTING]
-    asleep = [c for c in room if auto_start and c.state in _ASLEEP]
-    stopping = [c for c in room if auto_start and c.state is MachineState.STOPPING]
+    asleep = [c for c in room if auto_start and c.state in ASLEEP]
+    stopping = [c for c in room if auto_start and c.state in FALLING_ASLEEP]
 
     def pick(among: Sequence[Candidate]) -> Candidate:
         return _closest_least_loaded(among, region, rng)

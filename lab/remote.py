@@ -1,4 +1,4 @@
-"""`flycast-lab exec`, `status` and `down`: talk to a lab that another terminal keeps up."""
+"""`flycast-lab exec`, `status`, `machine` and `down`: talk to a lab that another terminal keeps up."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _TIMEOUT_SECONDS = 10
+_MACHINE_SECONDS = 330  # the longest kill_timeout, 300 s, and some more
 
 
 def do(arguments: argparse.Namespace) -> int:
@@ -35,6 +36,8 @@ def do(arguments: argparse.Namespace) -> int:
             return _execute(door, arguments.machine, program)
         if arguments.do == "down":
             return _take_down(door, pid)
+        if arguments.do == "machine":
+            return _command(door, arguments.verb, arguments.id)
         reply = _ask(door, {"do": "status"})
         print(json.dumps(reply, indent=2) if arguments.json else "\n".join(_table(reply)))
         return 0
@@ -82,10 +85,16 @@ def _ask(door: socket.socket, request: dict[str, Any]) -> dict[str, Any]:
         door.send(json.dumps(request).encode())
         reply = _reply(door)
     except TimeoutError:
-        raise LabError(f"the lab does not answer within {_TIMEOUT_SECONDS} s; is it stopped (Ctrl-Z)?") from None
+        raise LabError(f"the lab does not answer within {door.gettimeout():g} s; is it stopped (Ctrl-Z)?") from None
     if "error" in reply:
         raise LabError(reply["error"])
     return reply
+
+
+def _command(door: socket.socket, verb: str, machine_id: str) -> int:
+    door.settimeout(_MACHINE_SECONDS)
+    print(f"Machine {machine_id} is {_ask(door, {'do': verb, 'machine': machine_id})['state']}")
+    return 0
 
 
 def _take_down(door: socket.socket, pid: int) -> int:

@@ -1,4 +1,4 @@
-"""What a Machine finds in its file system: names, resolver, host name, its own /proc, /sys and /run.
+"""What a Machine finds in its file system: names, resolver, host name, its own /proc, /sys, /run and /.fly.
 
 The rest is the host's root file system.  A bind mount covers each file where it really is, because
 /etc/resolv.conf is often a symbolic link; a link into /run is written into the Machine's fresh /run.
@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 from lab import namespaces as ns
 from lab.errors import LabError
+from lab.ownroot import FLY_DIRECTORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lab.topology import MachinePlan
 
+FLY_SOCKETS = Path("/run/fly")  # in the lab; each Machine finds its own directory of it as /.fly
 _NSSWITCH = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n"
 
 
@@ -59,6 +61,8 @@ def prepare(machine_id: str, files: Mapping[str, str]) -> None:
             source = staging / f"{machine_id}.{name}"
             source.write_text(files[name])
             ns.mount(str(source), str(target), None, ns.MS_BIND)
+    if (FLY_SOCKETS / machine_id).is_dir():
+        ns.mount(str(FLY_SOCKETS / machine_id), FLY_DIRECTORY, None, ns.MS_BIND)
     ns.mount("proc", "/proc", "proc", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
     ns.mount("sysfs", "/sys", "sysfs", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC | ns.MS_RDONLY)
     ns.mount("tmpfs", "/run", "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, "mode=755,size=16m")

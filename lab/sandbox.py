@@ -16,6 +16,7 @@ import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from lab import namespaces as ns
+from lab import ownroot
 from lab.errors import RefusedError
 from lab.exits import shell_status
 from lab.inheritance import heeded
@@ -100,8 +101,9 @@ def _flush() -> None:
 
 
 def prepare_mounts() -> None:
-    """Give the lab its own view: private mounts, its own /proc, an empty /run held in memory."""
+    """Give the lab its own view: private mounts, a root with room for `/.fly`, its own /proc, an empty /run."""
     ns.mount("none", "/", None, ns.MS_REC | ns.MS_PRIVATE)
+    ownroot.move_in(RUN_DIRECTORY)
     ns.mount("proc", "/proc", "proc", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
     ns.mount("tmpfs", RUN_DIRECTORY, "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, "mode=755")
 

@@ -4,7 +4,8 @@ Rules (FLY_FACTS sections 3 and 5; FLYTOML_RULES lists what flyctl itself lets p
 
 - A service is TCP, has an `internal_port`, and counts `requests` or `connections` up to limits above 0.
 - A port is 1 to 65535, a range does not run backwards, and no port is asked for twice in one app.
-- The handlers here are none and `http`.  A port with `tls` is left out: Flycast has no certificates.
+- The handlers here are none, `http` and `proxy_proto`, one of them a port: a PROXY preface is for raw TCP.
+- A port with `tls` is left out: Flycast has no certificates.
 - A service names only process groups that the file has.
 - `kill_signal` is one of those Fly passes on.
 """
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 MAX_PORTS = 1024  # each is a listening socket of the lab
 _LAST_PORT = 65535
-_HANDLERS = {"http", "tls"}
+_HANDLERS = {"http", "tls", "proxy_proto"}
+_PREFACES = ("v1", "v2")
 _CONCURRENCY = ("requests", "connections")
 _KILL_SIGNALS = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL", "SIGSTOP")
 
@@ -85,6 +87,14 @@ def _check_entry(where: str, entry: Port) -> None:
     unknown = sorted(set(entry.handlers) - _HANDLERS)
     if unknown:
         raise ValueError(
-            f"{where}: handlers: the lab has http and tls only, got {', '.join(unknown)}; "
+            f"{where}: handlers: the lab has http, tls and proxy_proto only, got {', '.join(unknown)}; "
             "give the lab a fly.toml without it"
         )
+    if {"http", "proxy_proto"} <= set(entry.handlers):
+        raise ValueError(
+            f"{where}: handlers: proxy_proto is for raw TCP here, got http with it; "
+            "remove it: an http service has the client's address in Fly-Client-IP"
+        )
+    if "proxy_proto" in entry.handlers and entry.proxy_proto_version not in _PREFACES:
+        got = f"{entry.proxy_proto_version:.60}"
+        raise ValueError(f"{where}: proxy_proto_options.version: expected {' or '.join(_PREFACES)}, got {got!r}")

@@ -20,6 +20,7 @@ from lab.inheritance import current_directory, heeded
 from lab.log import LineLog
 from lab.rootfs import require_targets
 from lab.sandbox import run_in_sandbox
+from lab.states import ASLEEP
 
 if TYPE_CHECKING:
     import socket
@@ -98,6 +99,10 @@ class Session:
         """End the lab."""
         self.taken_down.set()
 
+    async def command(self, verb: str, machine_id: str) -> str:
+        """Start, stop or suspend a Machine; return the state it is in then."""
+        return await self.lab.command(verb, machine_id)
+
     async def run_in_foreground(self, program: Sequence[str], machine_id: str = "shell") -> int:
         """Run a program of this terminal on the shell Machine; return its exit status."""
         env = dict(os.environ)
@@ -135,7 +140,7 @@ class Session:
         if machine is None:
             known = ", ".join(["shell", *(["internet"] if topology.public else []), *self.lab.machines])
             raise LabError(f"no Machine {machine_id!r}; there are: {known}")
-        if machine.process is None:
+        if machine.process is None or machine.state in ASLEEP:
             raise LabError(f"Machine {machine_id} is {machine.state}; only a started one can run programs")
         return machine.plan, machine.process
 

@@ -1,6 +1,7 @@
 """The life of a Machine as a table: a state and an event give the next state, anything else is refused.
 
-Source: FLY_FACTS section 5, "Machine states".
+Source: FLY_FACTS section 5, "Machine states"; Fly's page on suspend: a start resumes, a stop gives up
+what was kept.
 """
 
 from __future__ import annotations
@@ -16,6 +17,12 @@ class MachineState(StrEnum):
     STARTED = "started"
     STOPPING = "stopping"
     STOPPED = "stopped"
+    SUSPENDING = "suspending"
+    SUSPENDED = "suspended"
+
+
+ASLEEP = (MachineState.CREATED, MachineState.STOPPED, MachineState.SUSPENDED)
+FALLING_ASLEEP = (MachineState.STOPPING, MachineState.SUSPENDING)
 
 
 class Event(StrEnum):
@@ -24,6 +31,8 @@ class Event(StrEnum):
     START = "start"
     RUNNING = "running"
     STOP = "stop"
+    SUSPEND = "suspend"
+    FROZEN = "frozen"
     EXIT = "exit"
 
 
@@ -33,7 +42,13 @@ MOVES: dict[tuple[MachineState, Event], MachineState] = {
     (MachineState.STARTING, Event.EXIT): MachineState.STOPPED,
     (MachineState.STARTED, Event.STOP): MachineState.STOPPING,
     (MachineState.STARTED, Event.EXIT): MachineState.STOPPED,
+    (MachineState.STARTED, Event.SUSPEND): MachineState.SUSPENDING,
     (MachineState.STOPPING, Event.EXIT): MachineState.STOPPED,
+    (MachineState.SUSPENDING, Event.FROZEN): MachineState.SUSPENDED,
+    (MachineState.SUSPENDING, Event.EXIT): MachineState.STOPPED,
+    (MachineState.SUSPENDED, Event.START): MachineState.STARTING,
+    (MachineState.SUSPENDED, Event.STOP): MachineState.STOPPING,
+    (MachineState.SUSPENDED, Event.EXIT): MachineState.STOPPED,
     (MachineState.STOPPED, Event.START): MachineState.STARTING,
 }
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from lab.autostop import keep_stopping
 from lab.deploy import deploy
+from lab.errors import LabError
 from lab.machine import Machine
+from lab.machine_api import MachineApi
 from lab.nameserver import AppRecord, MachineRecord, NameServer, View
 from lab.proxy.app import AppProxy
 from lab.services import served_ports
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from lab.cli import LabOptions
     from lab.log import EventLog
     from lab.machine import Ground
-    from lab.topology import AppPlan, Topology
+    from lab.topology import AppPlan, MachinePlan, Topology
 
 GRACE_SECONDS = 0.5  # what Machines get to finish when the whole lab goes
 
@@ -37,7 +40,9 @@ class Lab:
         self._view: View | None = None
         self._stack = AsyncExitStack()
         self.machines = {
-            plan.machine_id: Machine(plan, app, ground, log, boot_ms=options.boot_ms, on_change=self._forget_view)
+            plan.machine_id: Machine(
+                plan, app, ground, log, boot_ms=options.boot_ms, on_change=partial(self._machine_changed, plan)
+            )
             for app in topology.apps
             for plan in app.machines
         }
@@ -51,6 +56,7 @@ class Lab:
         """Open every socket; Machines stay as created."""
         async with AsyncExitStack() as stack:
             await self._serve_names(stack)
+            await self._serve_machines(stack)
             for app in self.topology.apps:
                 await self._serve_app(app, stack)
             self._stack = stack.pop_all()
@@ -85,6 +91,24 @@ class Lab:
             ],
         }
 
+    async def command(self, verb: str, machine_id: str) -> MachineState:
+        """Start, stop or suspend a Machine and return its state; raise `LabError` when that cannot be."""
+        machine = self.machines.get(machine_id)
+        if machine is None:
+            raise LabError(f"no Machine {machine_id!r}; there are: {', '.join(self.machines)}")
+        match verb:
+            case "start":
+                await machine.start()
+            case "stop":
+                await machine.stop()
+            case "suspend":
+                if machine.state in {MachineState.CREATED, MachineState.STOPPED, MachineState.STOPPING}:
+                    raise LabError(f"Machine {machine_id} is {machine.state}; only a started one can be suspended")
+                await machine.suspend()
+            case _:
+                raise LabError(f"expected start, stop or suspend, got {verb!r}")
+        return machine.state
+
     async def deploy(self) -> list[str]:
         """Start every Machine as a deploy does; return a warning for each that is not reachable.
 
@@ -107,6 +131,12 @@ class Lab:
         stack.push_async_callback(server.close)
         for address in NAMESERVERS:
             await server.serve(*self._ground.listen_as_nameserver(address))
+
+    async def _serve_machines(self, stack: AsyncExitStack) -> None:
+        for machine in self.machines.values():
+            listener = self._ground.listen_inside(machine.plan)
+            if listener is not None:
+                stack.callback((await MachineApi(machine).serve(listener)).close)
 
     async def _serve_app(self, app: AppPlan, stack: AsyncExitStack) -> None:
         proxy = self.proxies[app.name]
@@ -134,7 +164,9 @@ class Lab:
             )
             for plan in app.machines
         )
-        return AppRecord(app.name, app.flycast_ip, machines)
+        return AppRecord(app.name, app.flycast_ip, machines, app.public_ip)
 
-    def _forget_view(self) -> None:
+    def _machine_changed(self, plan: MachinePlan) -> None:
         self._view = None
+        if self.machines[plan.machine_id].state is MachineState.SUSPENDED:
+            self.proxies[plan.app_name].cut(plan.machine_id)

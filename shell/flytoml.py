@@ -6,6 +6,7 @@ Rules (FLYTOML_RULES §2), as flyctl reads the file
   internal or client port is 0. Who uses the value complains.
 - `[http_service]` is a Service with the ports 80 (http) and 443 (tls, http); force_https belongs to port 80.
 - String ports and "soft,hard" concurrency are tolerated under `[[services]]` only.
+- `proxy_proto_options` holds the version of the PROXY preface, `v1` when it says nothing (FLY_FACTS §3).
 - A limit of 0 is no limit given: 20 for soft_limit, none for hard_limit.
 - A `kill_timeout` in text is a Go duration (`90s`, `1m30s`), a bare one is in whole seconds, a boolean one is
   ignored; the default is 5 s (FLY_FACTS §5).
@@ -62,6 +63,7 @@ class Port:
     end_port: int
     handlers: tuple[str, ...] = ()
     force_https: bool = False
+    proxy_proto_version: str = "v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,11 +242,13 @@ def _service(
 def _port(table: Table) -> Port:
     port = table.lenient_integer("port")
     start = port or table.lenient_integer("start_port")
+    proxy_proto = table.table("proxy_proto_options")
     return Port(
         start_port=start,
         end_port=port or table.lenient_integer("end_port") or start,
         handlers=table.texts("handlers"),
         force_https=table.boolean("force_https", default=False),
+        proxy_proto_version=(proxy_proto.text("version") if proxy_proto else "") or "v1",
     )
 
 

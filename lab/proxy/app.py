@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shell.flytoml import Port, Service
 
 _BACKLOG = 4096
-_HANDLERS = frozenset({"http"})
+_HANDLERS = frozenset({"http", "proxy_proto"})
 
 
 class Handler(Protocol):
@@ -75,7 +75,7 @@ class AppProxy:
         unknown = sorted(set(port.handlers) - _HANDLERS)
         if unknown:
             raise ProxyError(
-                f"port {port.start_port} of app {self._app_name}: expected no handler or `http`, "
+                f"port {port.start_port} of app {self._app_name}: expected no handler, `http` or `proxy_proto`, "
                 f"got {', '.join(unknown)}; remove it, or do not serve this port in the lab"
             )
         handler = self._handler(listening_socket, service, port)
@@ -94,6 +94,10 @@ class AppProxy:
         """Close idle connections to a Machine that is about to stop."""
         self._upstreams.pool.release(machine_id)
 
+    def cut(self, machine_id: str) -> None:
+        """Drop every connection to a Machine that was suspended."""
+        self._upstreams.cut(machine_id)
+
     async def close(self) -> None:
         """Stop accepting, drop every connection, and return when nothing is left."""
         for server in self._listeners:
@@ -108,7 +112,7 @@ class AppProxy:
     def _handler(self, listening_socket: socket.socket, service: Service, port: Port) -> Handler:
         address, bound_port, *_ = listening_socket.getsockname()
         if "http" not in port.handlers:
-            return RawHandler(self._upstreams, service, bound_port, self._log)
+            return RawHandler(self._upstreams, service, port, bound_port, self._log)
         edge = Edge(self._region, address, bound_port, self._server_field)
         return HttpHandler(self._upstreams, service, port, edge, self._log, self._rng, self._limits)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lab.errors import MachineStartError
 from lab.policy import Candidate, Queue, Refuse, Route, Wake, choose
 from lab.proxy.errors import MachineNotStartedError, NoCandidateError, no_route
-from lab.states import MachineState
+from lab.states import FALLING_ASLEEP, MachineState
 
 if TYPE_CHECKING:
     import random
@@ -189,7 +189,7 @@ class Balancer:
     async def _start(self, backend: Backend) -> None:
         try:
             async with asyncio.timeout(self._patience.start_seconds):
-                if backend.state is MachineState.STOPPING:
+                if backend.state in FALLING_ASLEEP:
                     await backend.settled()
                 if backend.state is not MachineState.STARTED:
                     await backend.start()

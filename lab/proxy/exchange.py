@@ -31,7 +31,6 @@ from lab.proxy.link import LinkLostError
 from lab.proxy.raw import splice
 from lab.proxy.reach import BOUND_TO
 from lab.proxy.stamps import interim_bytes, request_bytes, response_bytes
-from lab.states import MachineState
 
 if TYPE_CHECKING:
     from lab.proxy.balance import Search
@@ -96,11 +95,9 @@ class Places:
         if kept is not None:
             if kept.link.open and replayable:
                 return kept
-            if kept.lease.backend.state is MachineState.STARTED:
-                renewed = await self._upstreams.again(kept, search)
-                if renewed is not None:
-                    return renewed
-            kept.end()
+            renewed = await self._upstreams.again(kept, search)
+            if renewed is not None:
+                return renewed
         return await self._upstreams.obtain(search, pooled=replayable and not self._affine)
 
     async def after_dead_link(self, dead: Upstream, search: Search) -> Upstream:

@@ -57,6 +57,11 @@ class Link(asyncio.Protocol):
         host, port, *_ = self._transport.get_extra_info("peername") or ("", 0)
         return host, port
 
+    def local(self) -> tuple[str, int]:
+        """Return the address and port of our end, which is what the other end dialled."""
+        host, port, *_ = self._transport.get_extra_info("sockname") or ("", 0)
+        return host, port
+
     async def more(self, seconds: float | None) -> bool:
         """Wait until bytes come beyond those in `received`; False at the end of the stream.
 
@@ -148,6 +153,11 @@ class Link(asyncio.Protocol):
             _linger_none(self._transport)
         self._transport.abort()
 
+    def cut(self) -> None:
+        """Drop the connection as though its peer had reset it."""
+        self.reset = True
+        self.abort()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
@@ -174,7 +184,7 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake whoever waits for this connection."""
         self.lost = self.at_eof = True
-        self.reset = exc is not None
+        self.reset = self.reset or exc is not None
         if self._timer is not None:
             self._timer.cancel()
         self._changed()

@@ -2,33 +2,41 @@
 
 Rules (FLY_FACTS section 5): the client is accepted first and held while a Machine wakes; load counts per
 connection; on failure the client sees an accepted connection closed empty. An idle connection may be idle for
-ever, as TCP allows; keep-alive probes end one whose peer is gone.
+ever, as TCP allows; keep-alive probes end one whose peer is gone. With `proxy_proto` the Machine gets a PROXY
+preface first.
 """
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lab.proxy.errors import NoCandidateError
 from lab.proxy.link import LinkLostError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lab.log import EventLog
     from lab.proxy.link import Link
     from lab.proxy.upstream import Upstreams
-    from shell.flytoml import Service
+    from shell.flytoml import Port, Service
+
+    Address = tuple[str, int]
+    Preface = Callable[[Address, Address], bytes]
 
 
 class RawHandler:
     """Carries connections to one service port without looking inside."""
 
-    def __init__(self, upstreams: Upstreams, service: Service, service_port: int, log: EventLog) -> None:
-        """Serve `service` on `service_port`."""
+    def __init__(self, upstreams: Upstreams, service: Service, port: Port, service_port: int, log: EventLog) -> None:
+        """Serve `service` on `service_port`, one of its entry `port`."""
         self._upstreams = upstreams
         self._service = service
         self._service_port = service_port
         self._log = log
+        self._preface = _preface_of(port) if "proxy_proto" in port.handlers else None
 
     async def handle(self, client: Link) -> None:
         """Carry one connection until both sides have closed."""
@@ -39,9 +47,17 @@ class RawHandler:
             self._log("proxy", str(error), level="error")
             return
         try:
+            if self._preface is not None and not upstream.link.lost:
+                upstream.link.write(self._preface(client.peer(), client.local()))
             await splice(client, upstream.link)
         finally:
             upstream.end()
+
+
+def _preface_of(port: Port) -> Preface:
+    from lab.proxy.preface import preface  # noqa: PLC0415 - only who asks for it pays for the import
+
+    return partial(preface, port.proxy_proto_version)
 
 
 async def splice(one: Link, other: Link) -> None:

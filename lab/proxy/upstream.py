@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from lab.proxy.balance import Search
-from lab.proxy.errors import CandidateError
+from lab.proxy.errors import CandidateError, MachineExitedError
 from lab.proxy.link import Link
+from lab.proxy.reach import BOUND_TO
+from lab.states import MachineState
 
 if TYPE_CHECKING:
     from lab.log import EventLog
+    from lab.proxy.backend import Backend
     from lab.proxy.balance import Balancer, Lease
     from lab.proxy.reach import Reach
     from shell.flytoml import Service
@@ -107,7 +112,13 @@ class Upstreams:
         self._balancer = balancer
         self._reach = reach
         self._log = log
+        self._links: defaultdict[str, WeakSet[Link]] = defaultdict(WeakSet)
         self.pool = pool
+
+    def cut(self, machine_id: str) -> None:
+        """Drop every connection to a Machine that was suspended: nobody will answer there."""
+        for link in list(self._links[machine_id]):
+            link.cut()
 
     def search(self, service: Service, service_port: int) -> Search:
         """Return the beginning of one request's way to a Machine."""
@@ -125,8 +136,11 @@ class Upstreams:
                 return upstream
 
     async def again(self, upstream: Upstream, search: Search) -> Upstream | None:
-        """Return a fresh connection under the same lease, or None when this Machine failed."""
+        """Return a fresh connection under the same lease, or None when this Machine sleeps or failed."""
         upstream.link.close()
+        if upstream.lease.backend.state is not MachineState.STARTED:
+            upstream.lease.release()
+            return None
         return await self._try(upstream.lease, search, pooled=False)
 
     async def _try(self, lease: Lease, search: Search, *, pooled: bool) -> Upstream | None:
@@ -137,15 +151,22 @@ class Upstreams:
             link = self.pool.take(backend.machine_id, port) if pooled else None
             if link is not None:
                 return Upstream(lease, link, reused=True)
-            sock = await self._reach.connect(backend, port, cold=lease.cold)
-            _, fresh = await asyncio.get_running_loop().create_connection(Link, sock=sock)
-            return Upstream(lease, fresh, reused=False)
+            return Upstream(lease, await self._open(backend, port, cold=lease.cold), reused=False)
         except CandidateError as error:
             self.fail(lease, search, error)
             return None
         except BaseException:
             lease.release()
             raise
+
+    async def _open(self, backend: Backend, port: int, *, cold: bool) -> Link:
+        sock = await self._reach.connect(backend, port, cold=cold)
+        _, link = await asyncio.get_running_loop().create_connection(Link, sock=sock)
+        self._links[backend.machine_id].add(link)
+        if backend.state is MachineState.SUSPENDED:  # its kernel accepts, its app does not
+            link.abort()
+            raise MachineExitedError(BOUND_TO, port)
+        return link
 
     def fail(self, lease: Lease, search: Search, error: CandidateError) -> None:
         """Give the lease back and remember why this Machine was no good."""

@@ -27,12 +27,22 @@ class Program:
     def __init__(self, ends_on: set[int]) -> None:
         self.ends_on = ends_on
         self.signals: list[int] = []
+        self.moves: list[str] = []
+        self.may_freeze = asyncio.Event()
+        self.may_freeze.set()
         self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def send(self, signal_number: int) -> None:
         self.signals.append(signal_number)
         if signal_number in self.ends_on and not self.status.done():
             self.status.set_result(0 if signal_number != signal.SIGKILL else 137)
+
+    async def suspend(self) -> None:
+        await self.may_freeze.wait()
+        self.moves.append("suspend")
+
+    def resume(self) -> None:
+        self.moves.append("resume")
 
     async def ended(self) -> int:
         return await asyncio.shield(self.status)
@@ -62,6 +72,9 @@ class Field:
 
     def listen_at_edge(self, address: str, port: int) -> socket.socket:
         raise AssertionError((address, port))
+
+    def listen_inside(self, plan: MachinePlan) -> socket.socket | None:
+        raise AssertionError(plan)
 
     def listen_as_nameserver(self, address: str) -> tuple[socket.socket, socket.socket]:
         raise AssertionError(address)
@@ -171,3 +184,76 @@ async def test_what_the_app_prints_is_logged_and_the_last_line_kept() -> None:
     await machine.start()
     assert "app [info] hello from the app" in notes.lines
     assert machine.last_line == "hello from the app"
+
+
+async def test_a_suspended_machine_goes_on_with_the_same_program_when_it_is_started() -> None:
+    machine, notes = make(ground := Field())
+    await machine.start()
+    await machine.suspend()
+    assert str(machine.state) == "suspended"
+    await machine.start()
+    assert str(machine.state) == "started"
+    assert [program.moves for program in ground.programs] == [["suspend", "resume"]]
+    assert machine.starts == 1
+    assert notes.lines[-4:-1] == [
+        "runner [info] Suspending machine",
+        "runner [info] Machine suspended",
+        "runner [info] Starting machine",
+    ]
+
+
+async def test_a_start_during_a_suspension_waits_for_it_and_resumes() -> None:
+    machine, _ = make(ground := Field())
+    await machine.start()
+    ground.programs[0].may_freeze.clear()
+    machine.begin_suspend()
+    starting = asyncio.create_task(machine.start())
+    await asyncio.sleep(0)
+    assert machine.state is MachineState.SUSPENDING
+    ground.programs[0].may_freeze.set()
+    await starting
+    assert ground.programs[0].moves == ["suspend", "resume"]
+
+
+async def test_stopping_a_suspended_machine_gives_up_what_it_kept() -> None:
+    machine, _ = make(ground := Field())
+    await machine.start()
+    await machine.suspend()
+    await machine.stop()
+    assert ground.programs[0].signals == [signal.SIGKILL], "a suspended app cannot hear its kill signal"
+    await machine.start()
+    assert len(ground.programs) == 2
+
+
+async def test_a_stop_during_a_suspension_waits_for_it() -> None:
+    machine, _ = make(ground := Field())
+    await machine.start()
+    machine.begin_suspend()
+    await machine.stop()
+    assert machine.state is MachineState.STOPPED
+    assert ground.programs[0].moves == ["suspend"]
+
+
+async def test_an_app_that_ends_while_it_is_suspended_leaves_the_machine_stopped() -> None:
+    machine, _ = make(ground := Field())
+    await machine.start()
+    ground.programs[0].may_freeze.clear()
+    suspending = asyncio.create_task(machine.suspend())
+    await asyncio.sleep(0)
+    ground.programs[0].status.set_result(0)
+    await machine.settled()
+    ground.programs[0].may_freeze.set()
+    await suspending
+    assert machine.state is MachineState.STOPPED
+
+
+@pytest.mark.parametrize("state", ["created", "stopped", "suspended"])
+async def test_only_a_started_machine_is_suspended(state: str) -> None:
+    machine, _ = make(ground := Field())
+    if state != "created":
+        await machine.start()
+        await (machine.stop() if state == "stopped" else machine.suspend())
+    before = [list(program.moves) for program in ground.programs]
+    await machine.suspend()
+    assert machine.state == state
+    assert [program.moves for program in ground.programs] == before

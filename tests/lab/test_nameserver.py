@@ -150,6 +150,16 @@ def test_a_list_of_nothing_is_an_empty_answer(name: str) -> None:
     assert not response.answer
 
 
+def test_fly_dev_holds_the_public_address_and_is_nxdomain_without_one() -> None:
+    exposed = AppRecord("exposed", "fdaa:0:18:0:1::9", (UP,), "2001:db8:f17::9")
+    view = View({app.name: app for app in (SHOP, exposed)})
+    assert texts(ask("Exposed.fly.dev", view=view)) == ["2001:db8:f17::9"]
+    assert ask("exposed.fly.dev", "A", view).rcode() == dns.rcode.NOERROR
+    assert not ask("exposed.fly.dev", view=view).flags & dns.flags.AA, "it is the Internet's name, not Fly's own"
+    for name in ("shop.fly.dev", "nobody.fly.dev", "x.exposed.fly.dev"):
+        assert ask(name, view=view).rcode() == dns.rcode.NXDOMAIN
+
+
 @pytest.mark.parametrize("name", ["example.com", "internal.example", ".", "flycast.com", "shopinternal"])
 def test_a_name_outside_is_servfail_because_there_is_no_upstream(name: str) -> None:
     response = ask(name)

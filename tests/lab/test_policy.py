@@ -21,7 +21,7 @@ from lab.policy import (
     excess_capacity,
     machines_to_stop,
 )
-from lab.states import MachineState
+from lab.states import ASLEEP, MachineState
 from shell.flytoml import AutoStop
 
 SOFT, HARD = 2, 3
@@ -76,8 +76,8 @@ def check(candidates: list[Candidate], decision: Decision, *, auto_start: bool) 
         assert isinstance(decision, Route) == (chosen.state is MachineState.STARTED), shown
         if any(c.state is MachineState.STARTING and c.load < HARD for c in candidates):
             assert chosen.state in UP, f"a second start while one is under way: {shown}"
-        elif any(c.state in (MachineState.CREATED, MachineState.STOPPED) for c in room):
-            assert chosen.state in (MachineState.CREATED, MachineState.STOPPED), shown
+        elif any(c.state in ASLEEP for c in room):
+            assert chosen.state in ASLEEP, shown
 
 
 def _rank(candidate: Candidate) -> tuple[bool, str, int]:
@@ -171,3 +171,10 @@ def test_the_highest_minimum_of_all_services_counts() -> None:
 
 def test_a_machine_without_services_is_left_alone() -> None:
     assert stops(MachineLoad("m1", "ams", "worker", started=True, services=())) == ()
+
+
+@pytest.mark.parametrize("kinds", list(product((AutoStop.STOP, AutoStop.SUSPEND), repeat=2)))
+def test_a_machine_is_suspended_only_when_all_its_services_ask_for_that(kinds: tuple[AutoStop, ...]) -> None:
+    services = tuple(ServiceLoad(0, 20, kind, 0) for kind in kinds)
+    (stop,) = machines_to_stop([MachineLoad("m1", "ams", "app", True, services)], primary_region="ams")
+    assert stop.suspend == (AutoStop.STOP not in kinds)

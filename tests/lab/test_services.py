@@ -1,15 +1,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lab import services
 from lab.errors import UsageError
-from shell.flytoml import Concurrency, Port, Service
+from shell.flytoml import Concurrency, Port, Service, read
 from tests.lab.test_topology import config
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 GOOD = Service(8080, ports=(Port(80, 80, ("http",)), Port(443, 443, ("tls", "http"))))
+
+
+def preface(version: str) -> Port:
+    return Port(5, 5, ("proxy_proto",), proxy_proto_version=version)
 
 
 def told(*found: Service, kill_signal: str = "SIGINT", env: dict[str, str] | None = None) -> str:
@@ -20,7 +28,8 @@ def told(*found: Service, kill_signal: str = "SIGINT", env: dict[str, str] | Non
 
 
 def test_what_can_be_served_passes() -> None:
-    services.check(replace(config(), services=(GOOD, Service(1848), Service(1848, ports=(Port(20, 30),)))), ["app"])
+    raw = Service(1848, ports=(Port(20, 30), preface("v2"), Port(6, 6, ("tls", "proxy_proto"))))
+    services.check(replace(config(), services=(GOOD, Service(1848), raw)), ["app"])
 
 
 def test_ports_with_tls_are_left_out_and_ranges_are_whole() -> None:
@@ -39,7 +48,9 @@ def test_ports_with_tls_are_left_out_and_ranges_are_whole() -> None:
         (Service(1, ports=(Port(10, 5),)), "got 10 to 5"),
         (Service(1, ports=(Port(1, 70000),)), "got 1 to 70000"),
         (Service(1, ports=(Port(1, 65535),)), "at most 1024 ports an app, got 65535"),
-        (Service(1, ports=(Port(5, 5, ("proxy_proto",)),)), "the lab has http and tls only, got proxy_proto"),
+        (Service(1, ports=(Port(5, 5, ("pg_tls",)),)), "the lab has http, tls and proxy_proto only, got pg_tls"),
+        (Service(1, ports=(Port(5, 5, ("proxy_proto", "http")),)), "proxy_proto is for raw TCP here, got http with it"),
+        (Service(1, ports=(preface("v3"),)), "proxy_proto_options.version: expected v1 or v2, got 'v3'"),
         (Service(1, ports=(Port(5, 5), Port(4, 6))), "expected a port of its own, got 5, which is taken already"),
         (Service(1, processes=("web",)), "processes: expected some of app, got 'web'"),
         (Service(1, concurrency=Concurrency("donuts")), "concurrency.type: expected requests or connections"),
@@ -52,6 +63,16 @@ def test_what_cannot_be_served_is_told_with_file_and_place(service: Service, exp
     assert line.startswith("/nowhere/fly.toml: service")
     assert expected in line
     assert "\n" not in line
+
+
+def test_the_version_of_the_preface_is_read_from_fly_toml(tmp_path: Path) -> None:
+    path = tmp_path / "fly.toml"
+    ports = (
+        '[[services.ports]]\nport = 1\nhandlers = ["proxy_proto"]\n'
+        '[[services.ports]]\nport = 2\nhandlers = ["proxy_proto"]\nproxy_proto_options = { version = "v2" }\n'
+    )
+    path.write_text(f'app = "demo"\n[[services]]\ninternal_port = 1848\n{ports}')
+    assert [port.proxy_proto_version for port in read(path).services[0].ports] == ["v1", "v2"]
 
 
 def test_a_kill_signal_that_does_not_exist_is_told() -> None:

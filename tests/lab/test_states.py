@@ -14,7 +14,13 @@ LIFE = [
     (MachineState.STARTING, Event.EXIT, MachineState.STOPPED),
     (MachineState.STARTED, Event.STOP, MachineState.STOPPING),
     (MachineState.STARTED, Event.EXIT, MachineState.STOPPED),
+    (MachineState.STARTED, Event.SUSPEND, MachineState.SUSPENDING),
     (MachineState.STOPPING, Event.EXIT, MachineState.STOPPED),
+    (MachineState.SUSPENDING, Event.FROZEN, MachineState.SUSPENDED),
+    (MachineState.SUSPENDING, Event.EXIT, MachineState.STOPPED),
+    (MachineState.SUSPENDED, Event.START, MachineState.STARTING),
+    (MachineState.SUSPENDED, Event.STOP, MachineState.STOPPING),
+    (MachineState.SUSPENDED, Event.EXIT, MachineState.STOPPED),
     (MachineState.STOPPED, Event.START, MachineState.STARTING),
 ]
 
@@ -22,6 +28,10 @@ LIFE = [
 @pytest.mark.parametrize(("state", "event", "following"), LIFE)
 def test_a_legal_move_gives_the_next_state(state: MachineState, event: Event, following: MachineState) -> None:
     assert advance(state, event) is following
+
+
+def test_the_table_holds_these_moves_and_no_other() -> None:
+    assert {(state, event): following for state, event, following in LIFE} == MOVES
 
 
 @pytest.mark.parametrize(("state", "event"), sorted(set(product(MachineState, Event)) - set(MOVES)))

@@ -60,6 +60,7 @@ class Place:
         self,
         *machines: FakeMachine,
         http: bool = True,
+        proxy_proto: str = "",
         concurrency: Concurrency | None = None,
         auto_start: bool = True,
         force_https: bool = False,
@@ -68,6 +69,8 @@ class Place:
     ) -> int:
         """Serve the Machines; return the port of the proxy."""
         port = Port(80, 80, ("http",) if http else (), force_https)
+        if proxy_proto:
+            port = Port(80, 80, ("proxy_proto",), proxy_proto_version=proxy_proto)
         self.service = Service(
             8080,
             ports=(port,),

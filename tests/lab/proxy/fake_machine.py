@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from lab.errors import MachineStartError
-from lab.states import Event, MachineState, advance
+from lab.states import ASLEEP, FALLING_ASLEEP, Event, MachineState, advance
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -30,6 +30,8 @@ class FakeMachine:
         self.may_listen.set()
         self.may_stop = asyncio.Event()
         self.may_stop.set()
+        self.awake = asyncio.Event()
+        self.awake.set()
         self.crash_at_start = False
         self.backlog = 1024
         self._serve = serve
@@ -42,8 +44,13 @@ class FakeMachine:
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def start(self) -> None:
-        await self._until(lambda: self.state is not MachineState.STOPPING)
+        await self._until(lambda: self.state not in FALLING_ASLEEP)
         if self.state is MachineState.STARTED:
+            return
+        if self.state is MachineState.SUSPENDED:
+            self._move(Event.START)
+            self._move(Event.RUNNING)
+            self.awake.set()
             return
         if self.state is not MachineState.STARTING:
             self._move(Event.START)
@@ -53,17 +60,22 @@ class FakeMachine:
         await asyncio.shield(self._start)
 
     async def settled(self) -> None:
-        await self._until(lambda: self.state not in (MachineState.STARTING, MachineState.STOPPING))
+        await self._until(lambda: self.state not in (MachineState.STARTING, *FALLING_ASLEEP))
 
     async def exited(self) -> None:
         run = self.starts
-        ended = (MachineState.CREATED, MachineState.STOPPED)
-        await self._until(lambda: self.starts != run or self.state in ended)
+        await self._until(lambda: self.starts != run or self.state in ASLEEP)
 
     async def stop(self) -> None:
         self._move(Event.STOP)
         await self.may_stop.wait()
         self.die()
+
+    def suspend(self) -> None:
+        """Keep every connection and answer none: an app that wants to be suspended waits for `awake`."""
+        self._move(Event.SUSPEND)
+        self.awake.clear()
+        self._move(Event.FROZEN)
 
     def die(self) -> None:
         """End the process at once, as SIGKILL does: the kernel closes its sockets."""
@@ -78,6 +90,8 @@ class FakeMachine:
         self._move(Event.EXIT)
 
     async def close(self) -> None:
+        if self.state is MachineState.SUSPENDED:
+            await self.start()
         if self.state not in (MachineState.CREATED, MachineState.STOPPED, MachineState.STARTING):
             self.die()
         if self._start is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -98,6 +99,28 @@ async def test_a_client_that_does_not_read_holds_the_machine_back(place: Place) 
     await until(lambda: place.proxies[0].load("m1") == 0)
 
 
+@pytest.mark.parametrize("version", ["v1", "v2"])
+async def test_with_proxy_proto_the_machine_is_told_first_who_called_and_what_they_dialled(
+    place: Place, version: str
+) -> None:
+    async def mirror(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.read(-1))
+        await writer.drain()
+
+    machine = place.machine("m1", mirror)  # asleep: the preface is there after a wake, too
+    port = await place.proxy(machine, proxy_proto=version)
+    client = await Client.to(port)
+    client.send(b"question")
+    client.writer.write_eof()
+    _, own_port = client.writer.get_extra_info("sockname")
+    sent = {
+        "v1": b"PROXY TCP4 127.0.0.1 127.0.0.1 %d %d\r\n" % (own_port, port),
+        "v2": b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes([127, 0, 0, 1] * 2) + struct.pack("!HH", own_port, port),
+    }
+    assert await client.all() == sent[version] + b"question"
+    await client.close()
+
+
 async def test_load_counts_connections(place: Place) -> None:
     async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         del writer
@@ -128,5 +151,5 @@ async def test_a_handler_the_lab_does_not_know_is_refused_by_name(place: Place) 
     await place.proxy(place.machine("m1", lambda *_: asyncio.sleep(0)))
     import socket  # noqa: PLC0415
 
-    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(ProxyError, match="got proxy_proto"):
-        await place.proxies[0].serve(listener, place.service, Port(80, 80, ("proxy_proto",)))
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(ProxyError, match="got pg_tls"):
+        await place.proxies[0].serve(listener, place.service, Port(80, 80, ("pg_tls",)))

@@ -1,0 +1,113 @@
+"""`/.fly/api`: what a Machine may ask of the Machines API about itself, over a unix socket of its own.
+
+Rules (FLY_FACTS section 6; the words and limits of the answers are ours):
+
+- Plain HTTP, no token: who can open the socket is the Machine's root, and that is proof enough.
+- `GET /v1/apps/APP/machines/ID` of this very Machine, and `POST` to `/stop` or `/suspend` below it.  Another
+  Machine or app is 403, another path 404; a Machine that is not started cannot be stopped or suspended: 412.
+- A `POST` is answered before it is carried out: the app that asks would not live to read the answer.
+- One request a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from lab.errors import LabError
+from lab.proxy.heads import BadMessageError, Framing, parse_request, request_body
+from lab.states import MachineState
+
+if TYPE_CHECKING:
+    import socket
+
+    from lab.machine import Machine
+
+_REQUEST_SECONDS = 10.0
+_MOST_BODY_BYTES = 64 * 1024
+_REASONS = {200: b"OK", 403: b"Forbidden", 404: b"Not Found", 412: b"Precondition Failed"}
+
+
+class ApiError(LabError):
+    """The request is refused with `status`."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def action_of(method: str, path: str, app_name: str, machine_id: str) -> str:
+    """Return what is asked of this Machine: `get`, `stop` or `suspend`; raise `ApiError` for anything else."""
+    match method, path.partition("?")[0].split("/"):
+        case "GET", ["", "v1", "apps", app, "machines", machine]:
+            action = "get"
+        case "POST", ["", "v1", "apps", app, "machines", machine, ("stop" | "suspend") as action]:
+            pass
+        case _:
+            own = f"/v1/apps/{app_name}/machines/{machine_id}"
+            raise ApiError(404, f"expected GET {own}, or POST to stop or suspend below it, got {method} {path:.200}")
+    if (app, machine) != (app_name, machine_id):
+        raise ApiError(403, f"this socket is for machine {machine_id} of app {app_name} only")
+    return action
+
+
+class MachineApi:
+    """Answers one Machine."""
+
+    def __init__(self, machine: Machine) -> None:
+        """Act on `machine`."""
+        self._machine = machine
+
+    async def serve(self, listener: socket.socket) -> asyncio.Server:
+        """Answer on a listening unix socket until the server that is returned is closed."""
+        return await asyncio.start_unix_server(self._attend, sock=listener)
+
+    async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        action = "get"
+        try:
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                method, path = await _request(reader)
+                status, answer, action = self._answer(method, path)
+                writer.write(_response(status, answer))
+                await writer.drain()
+        except (BadMessageError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # no HTTP, or nobody left to answer; TimeoutError is an OSError
+        finally:
+            writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        if action == "suspend":
+            await self._machine.suspend()
+        elif action == "stop":
+            await self._machine.stop()
+
+    def _answer(self, method: str, path: str) -> tuple[int, dict[str, Any], str]:
+        plan, state = self._machine.plan, self._machine.state
+        try:
+            action = action_of(method, path, plan.app_name, plan.machine_id)
+            if action == "get":
+                return 200, {"id": plan.machine_id, "state": state, "region": plan.region,
+                             "private_ip": plan.private_ip}, action  # fmt: skip
+            if state is not MachineState.STARTED:
+                raise ApiError(412, f"machine is {state}; only a started one can {action}")  # noqa: TRY301
+        except ApiError as error:
+            return error.status, {"error": str(error)}, "get"
+        return 200, {"ok": True}, action
+
+
+async def _request(reader: asyncio.StreamReader) -> tuple[str, str]:
+    """Read one request, its body too: unread bytes would reset the connection before the answer is read."""
+    head = parse_request(await reader.readuntil(b"\r\n\r\n"))
+    body = request_body(head)
+    if body.framing is not Framing.LENGTH or body.length > _MOST_BODY_BYTES:
+        raise BadMessageError("expected a short body with a length, or none")
+    await reader.readexactly(body.length)
+    return head.method.decode("latin-1"), head.target.decode("latin-1")
+
+
+def _response(status: int, answer: dict[str, Any]) -> bytes:
+    body = json.dumps(answer).encode() + b"\n"
+    head = b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+    return head % (status, _REASONS[status], len(body)) + body
