@@ -42,5 +42,6 @@ pyz:
 # measured against peers in the same run; nothing is asserted
 bench:
     python -m tests.bench.boot
+    python -m tests.bench.phases
     python -m tests.lab.bench.proxy
     python -m tests.lab.bench.lab

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -16,6 +17,7 @@ def entry() -> NoReturn:
         status = main(sys.argv[1:])
     except KeyboardInterrupt:
         status = 130
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not print Python's own last words
     sys.exit(status)
 
 

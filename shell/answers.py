@@ -13,10 +13,11 @@ from enum import StrEnum
 
 
 class RecordType(StrEnum):
-    """The two types the private network's nameserver knows."""
+    """The two types the private network's nameserver knows, and the one that only names outside have."""
 
     AAAA = "AAAA"
     TXT = "TXT"
+    A = "A"
 
 
 class Outcome(StrEnum):

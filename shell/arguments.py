@@ -14,6 +14,14 @@ MAX_PORT = 65535
 _MAX_SECONDS = 86400.0
 
 
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes that asks the network."""
+    parser.add_argument("--dns", metavar="ADDR[:PORT]", help="nameserver (default: resolv.conf, else fdaa::3)")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout, with schema_version")
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr, only what is wrong")
+    parser.add_argument("--no-color", action="store_true", help="no colour (also: NO_COLOR)")
+
+
 def whole(least: int, most: int) -> Callable[[str], int]:
     """Return a reader of whole numbers from `least` to `most`."""
 
@@ -35,7 +43,7 @@ def seconds(text: str) -> float:
 
 def app_name(text: str) -> str:
     """Read the name of an app."""
-    from shell.names import is_app_name  # noqa: PLC0415 - start-up time: --help needs no grammar
+    from shell.names.grammar import is_app_name  # noqa: PLC0415 - start-up time: --help needs no grammar
 
     if is_app_name(text):
         return text

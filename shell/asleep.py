@@ -63,6 +63,19 @@ def look_at(app_name: str, ask: Callable[[str, RecordType], Answer]) -> AppView:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """A wait that ended with every Machine asleep; `up_s` is when one was last seen up, None when none was."""
+
+    waited_seconds: float
+    up_s: float | None = None
+
+
+def leave_alone(_: AppView) -> str:
+    """Do nothing about the Machines that are up, and advise the same."""
+    return _MEANWHILE
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """How to look, and how time passes, in seconds."""
 
@@ -70,15 +83,22 @@ class Watch:
     clock: Callable[[], float]
     pause: Callable[[float], None]
 
-    def until_asleep(self, wait_seconds: float, progress: Progress) -> float:
-        """Return the seconds waited once no Machine is up; raise `NotWellError` when that does not come."""
+    def until_asleep(
+        self, wait_seconds: float, progress: Progress, meanwhile: Callable[[AppView], str] = leave_alone
+    ) -> Wait:
+        """Wait until no Machine is up; raise `NotWellError` when that does not come.
+
+        `meanwhile` is called with every view that shows one up, and returns what to tell a person who waits.
+        """
+        up_s = None
         try:
             for waited_seconds, view in self._views(wait_seconds):
                 if not view.started:
                     progress.done(f"asleep after {waited_seconds:.1f} s")
-                    return waited_seconds
+                    return Wait(waited_seconds, up_s)
+                up_s = self.clock()
                 span = f"{waited_seconds:.0f} of at most {wait_seconds:.0f} s"
-                progress.show(f"waiting for sleep: {span}, {view}", _MEANWHILE)
+                progress.show(f"waiting for sleep: {span}, {view}", meanwhile(view))
         finally:
             progress.done()
         raise NotWellError(

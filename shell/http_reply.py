@@ -1,4 +1,4 @@
-"""Read one HTTP/1.1 response within bounds; the body is counted, not kept.
+"""Read one HTTP/1.1 response within bounds; the body is counted, and kept only as far as asked.
 
 Rules
 - `http.client` reads the head (at most 100 lines of 64 KiB) and the body (chunked, Content-Length, or until the
@@ -29,19 +29,21 @@ class ReplyError(ProbeError):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A response: its status, its headers in order, and how many bytes of body came."""
+    """A response: status, headers in order, how many bytes of body came, the first of them, and if it was the last."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body_bytes: int = 0
+    body: bytes = b""
+    closes: bool = True
 
     def header(self, name: str) -> str:
         """Return all values of a header joined by ", ", or "" (RFC 9110 §5.3)."""
         return ", ".join(value for key, value in self.headers if key.lower() == name.lower())
 
 
-def read_reply(receive: Callable[[int], bytes]) -> Reply:
-    """Read the response to a GET through `receive`, which returns b"" at the end of the connection."""
+def read_reply(receive: Callable[[int], bytes], keep_bytes: int = 0) -> Reply:
+    """Read the response to a GET or POST through `receive`, which returns b"" at the end of the connection."""
     incoming = _Incoming(receive)
     with HTTPResponse(incoming) as response:  # type: ignore[arg-type]  # of a socket it only uses makefile()
         try:
@@ -49,15 +51,17 @@ def read_reply(receive: Callable[[int], bytes]) -> Reply:
             if incoming.ended:
                 raise ReplyError("not an HTTP response: the connection closed in the middle of the head")
             if response.status < _FIRST_FINAL:
-                raise ReplyError(f"not an HTTP response to GET: got the interim status {response.status}")
-            body_bytes = sum(len(piece) for piece in iter(lambda: response.read(_PIECE_BYTES), b""))
+                raise ReplyError(f"not an HTTP response to a request: got the interim status {response.status}")
+            closes = response.will_close
+            body = response.read(keep_bytes) if keep_bytes else b""
+            body_bytes = len(body) + sum(len(piece) for piece in iter(lambda: response.read(_PIECE_BYTES), b""))
         except RemoteDisconnected as error:
             raise ReplyError("empty reply: the connection was accepted, then closed with nothing sent") from error
         except (HTTPException, ValueError) as error:
             raise ReplyError(f"not an HTTP response: {str(error).strip()[:80]}") from error
     if response.length:
         raise ReplyError(f"not an HTTP response: the connection closed {response.length} bytes before the body's end")
-    return Reply(response.status, tuple(response.getheaders()), body_bytes)
+    return Reply(response.status, tuple(response.getheaders()), body_bytes, body, closes)
 
 
 class _Incoming(io.RawIOBase):

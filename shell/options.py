@@ -16,12 +16,20 @@ if TYPE_CHECKING:
 COMMANDS = {
     "names": "ask for every name of an app, or for one name",
     "wake": "time cold and warm requests through Fly Proxy",
+    "hello": "listen to the raw TCP port over Flycast and over 6PN",
+    "watch": "show which Machines are up, and every change",
+    "doctor": "find out why an app cannot be reached, and how to mend it",
+    "completion": "print what makes the shell complete this command's words",
 }
 _PROGRAM = "flycast-probe"
+_USUAL = {"--tcp": ("1848", r"-?[0-9]+"), "--sleep": ("stop", r"(stop|suspend)(,.*)?")}
 _EPILOG = """\
 examples:
   flycast-probe names my-app                 every name of an app, and which Machines are up
   flycast-probe wake my-app                  time a cold start and five warm requests
+  flycast-probe hello my-app                 the raw TCP port, over Flycast and over 6PN
+  flycast-probe watch my-app                 a live line a Machine: up or asleep, since when
+  flycast-probe doctor my-app                why it cannot be reached, and the command that mends it
   flycast-probe COMMAND --help               more of one command
 
 Data goes to stdout, progress and complaints to stderr.
@@ -39,7 +47,7 @@ class Parser(argparse.ArgumentParser):
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read the arguments; raise `UsageError`, or `SystemExit` after --help and --version."""
-    words = _with_ports(argv)
+    words = _with_values(argv)
     given = next((word for word in words if not word.startswith("-")), "")
     return parser_of({given}).parse_args(words)
 
@@ -68,16 +76,13 @@ def _complete(parser: Parser, name: str, summary: str) -> None:
     parser.epilog = module.EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.allow_abbrev = False
-    parser.add_argument("--dns", metavar="ADDR[:PORT]", help="nameserver (default: resolv.conf, else fdaa::3)")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout, with schema_version")
-    parser.add_argument("--no-color", action="store_true", help="no colour (also: NO_COLOR)")
     module.add_arguments(parser)
 
 
-def _with_ports(argv: Sequence[str]) -> list[str]:
-    """Let `--tcp APP` mean the hello port: argparse would take APP for the port."""
+def _with_values(argv: Sequence[str]) -> list[str]:
+    """Let `--tcp APP` and `--sleep APP` mean the usual value: argparse would take APP for one."""
     following = [*argv, ""][1:]
     return [
-        "--tcp=1848" if word == "--tcp" and not re.fullmatch(r"-?[0-9]+", after) else word
+        f"{word}={_USUAL[word][0]}" if word in _USUAL and not re.fullmatch(_USUAL[word][1], after) else word
         for word, after in zip(argv, following, strict=True)
     ]

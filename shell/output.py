@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import argparse
 
+    from shell.progress import Progress
     from shell.screen import Screen
 
 WELL, NOT_WELL, USAGE, OVER_BUDGET, INTERRUPTED = 0, 1, 2, 3, 130
@@ -22,6 +23,13 @@ def open_screen(options: argparse.Namespace) -> Screen:
     from shell.screen import Screen
 
     return Screen(sys.stdout, color=not options.no_color and not os.environ.get("NO_COLOR"))
+
+
+def open_progress(options: argparse.Namespace) -> Progress:
+    """Return stderr for progress, or nothing for who wants quiet."""
+    from shell.progress import Progress
+
+    return Progress(None if options.quiet else sys.stderr, os.environ.get("TERM", ""))
 
 
 def print_json(record: dict[str, Any]) -> None:

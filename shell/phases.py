@@ -1,4 +1,4 @@
-"""One timed request over a fresh connection, in phases, from one monotonic clock.
+"""Timed requests, on a fresh connection or a kept one, in phases, from one monotonic clock.
 
 Rules
 - resolve: the question to the nameserver to its answer. connect: the TCP handshake. first_byte: from the
@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import socket
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from shell.errors import NotWellError
 from shell.http_reply import Reply, ReplyError, read_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _HTTP_PORT = 80
 _PHASES = ("resolve", "connect", "first byte", "body")
@@ -100,40 +101,55 @@ def open_connection(address: str, port: int, timeout_seconds: float) -> socket.s
     return connection
 
 
-def time_request(target: Target, edge: Edge) -> Timed:
-    """Make one request and time it; raise `RequestError`."""
+def time_request(target: Target, edge: Edge, message: bytes = b"", keep_bytes: int = 0) -> Timed:
+    """Make one request, a GET when no other `message` is given, and time it; raise `RequestError`."""
     watch = _Stopwatch(edge.clock, target.timeout_seconds)
-    place = str(target)
-    try:
-        address = _address_of(target, edge.ask)
-        watch.end("resolve")
-        place = f"{target} [{address}]"
-        with edge.connect(address, target.port, watch.seconds_left()) as connection:
-            watch.end("connect")
-            reply = _exchange(target, connection, watch)
+    with _failures_in_words(target, watch):
+        with _connected(target, edge, watch) as connection:
+            reply = _exchange(target, connection, watch, message or _get(target, "close"), keep_bytes)
             watch.end("body")
-    except (ReplyError, OSError) as error:
-        words = _words_of(error) if isinstance(error, OSError) else str(error)
-        after_ms = (edge.clock() - watch.began) * 1000
-        raise RequestError(f"{place}: {words} (in phase {watch.phase}, after {after_ms:.0f} ms)") from error
-    return Timed(
-        address,
-        resolve_ms=watch.ms("", "resolve"),
-        connect_ms=watch.ms("resolve", "connect"),
-        first_byte_ms=watch.ms("connect", "first byte"),
-        total_ms=watch.ms("", "body" if reply else "first byte"),
-        reply=reply,
-    )
+        return watch.timed(reply)
+
+
+def time_kept(target: Target, edge: Edge, count: int) -> Iterator[Timed]:
+    """Yield `count` timed GETs on one connection that has carried one before, fewer when the server closes it.
+
+    Nothing is resolved and nothing connected: those phases are 0, and each request has `timeout_seconds` of its own.
+    Raise `RequestError`.
+    """
+    message = _get(target, "keep-alive")
+    watch = _Stopwatch(edge.clock, target.timeout_seconds)
+    with _failures_in_words(target, watch):
+        connection = _connected(target, edge, watch)
+    with connection:
+        with _failures_in_words(target, watch):
+            reply = _exchange(target, connection, watch, message, 0)
+        for _ in range(count):
+            if reply is None or reply.closes:
+                return
+            watch = watch.again()
+            with _failures_in_words(target, watch):
+                reply = _exchange(target, connection, watch, message, 0)
+                watch.end("body")
+            yield watch.timed(reply)
 
 
 class _Stopwatch:
     """The moments at which phases end, and the deadline of them all."""
 
-    def __init__(self, clock: Callable[[], float], timeout_seconds: float) -> None:
+    def __init__(self, clock: Callable[[], float], timeout_seconds: float, address: str = "") -> None:
         self._clock = clock
+        self._timeout_seconds = timeout_seconds
+        self.address = address
         self.began = clock()
         self._deadline = self.began + timeout_seconds
         self._ends = {"": self.began}
+
+    def again(self) -> _Stopwatch:
+        """Return a new one, for a request on the connection there is."""
+        watch = _Stopwatch(self._clock, self._timeout_seconds, self.address)
+        watch._ends.update({"resolve": watch.began, "connect": watch.began})
+        return watch
 
     def end(self, phase: str) -> None:
         self._ends.setdefault(phase, self._clock())
@@ -145,11 +161,43 @@ class _Stopwatch:
     def ms(self, start: str, end: str) -> float:
         return (self._ends[end] - self._ends[start]) * 1000
 
+    def ms_since(self) -> float:
+        return (self._clock() - self.began) * 1000
+
     def seconds_left(self) -> float:
         left = self._deadline - self._clock()
         if left <= 0:
             raise TimeoutError
         return left
+
+    def timed(self, reply: Reply | None) -> Timed:
+        return Timed(
+            self.address,
+            resolve_ms=self.ms("", "resolve"),
+            connect_ms=self.ms("resolve", "connect"),
+            first_byte_ms=self.ms("connect", "first byte"),
+            total_ms=self.ms("", "body" if reply else "first byte"),
+            reply=reply,
+        )
+
+
+@contextmanager
+def _failures_in_words(target: Target, watch: _Stopwatch) -> Iterator[None]:
+    """Raise `RequestError` in place of what may go wrong: what happened, in which phase, after how long."""
+    try:
+        yield
+    except (ReplyError, OSError) as error:
+        words = _words_of(error) if isinstance(error, OSError) else str(error)
+        place = f"{target} [{watch.address}]" if watch.address else str(target)
+        raise RequestError(f"{place}: {words} (in phase {watch.phase}, after {watch.ms_since():.0f} ms)") from error
+
+
+def _connected(target: Target, edge: Edge, watch: _Stopwatch) -> socket.socket:
+    watch.address = _address_of(target, edge.ask)
+    watch.end("resolve")
+    connection = edge.connect(watch.address, target.port, watch.seconds_left())
+    watch.end("connect")
+    return connection
 
 
 def _address_of(target: Target, ask: Callable[[str, RecordType], Answer]) -> str:
@@ -161,7 +209,16 @@ def _address_of(target: Target, ask: Callable[[str, RecordType], Answer]) -> str
     raise ReplyError(f"no address: {answer.outcome}{advice}")
 
 
-def _exchange(target: Target, connection: socket.socket, watch: _Stopwatch) -> Reply | None:
+def _get(target: Target, connection: str) -> bytes:
+    return (
+        f"GET {target.path} HTTP/1.1\r\nHost: {target.host}\r\nUser-Agent: flycast-probe\r\n"
+        f"Accept: */*\r\nConnection: {connection}\r\n\r\n"
+    ).encode("ascii")
+
+
+def _exchange(
+    target: Target, connection: socket.socket, watch: _Stopwatch, message: bytes, keep_bytes: int
+) -> Reply | None:
     def receive(size: int) -> bytes:
         connection.settimeout(watch.seconds_left())
         piece = connection.recv(size)
@@ -171,11 +228,8 @@ def _exchange(target: Target, connection: socket.socket, watch: _Stopwatch) -> R
 
     if target.protocol is Protocols.HTTP:
         connection.settimeout(watch.seconds_left())
-        connection.sendall(
-            f"GET {target.path} HTTP/1.1\r\nHost: {target.host}\r\nUser-Agent: flycast-probe\r\n"
-            "Accept: */*\r\nConnection: close\r\n\r\n".encode("ascii")
-        )
-        return read_reply(receive)
+        connection.sendall(message)
+        return read_reply(receive, keep_bytes)
     if not receive(1024):
         raise ReplyError("empty reply: the connection was accepted, then closed with nothing sent")
     return None

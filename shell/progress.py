@@ -14,10 +14,10 @@ _CLEAR_LINE = "\r\x1b[2K"
 class Progress:
     """Reports one wait after another."""
 
-    def __init__(self, stream: TextIO, term: str) -> None:
-        """Write to `stream`; `term` is the TERM variable."""
+    def __init__(self, stream: TextIO | None, term: str) -> None:
+        """Write to `stream`, or to nobody; `term` is the TERM variable."""
         self._stream = stream
-        self._live = stream.isatty() and term not in {"", "dumb"}
+        self._live = stream is not None and stream.isatty() and term not in {"", "dumb"}
         self._shown = False
 
     def show(self, line: str, advice: str) -> None:
@@ -36,6 +36,8 @@ class Progress:
             self._shown = False
 
     def _write(self, text: str) -> None:
+        if self._stream is None:
+            return
         with suppress(OSError):  # with stderr gone there is nobody to tell
             self._stream.write(text)
             self._stream.flush()

@@ -1,8 +1,12 @@
 """Ask nameservers one question at a time, with no cache: UDP first, TCP when the answer was cut short.
 
-Rules: a truncated answer is asked for again over TCP (RFC 7766 §5); a datagram that is no answer to this very
-question, or cannot be read, is dropped and the wait goes on (RFC 5452 §9.1). The UDP socket is connected, so
-that "nobody listens there" is told apart from silence.
+Rules
+- A truncated answer is asked for again over TCP (RFC 7766 §5), however little of it can be read.
+- A datagram that is no answer to this very question, or cannot be read, is dropped and the wait goes on (RFC 5452
+  §9.1); however many come, the wait ends in time.
+- Only records of the name that was asked for count, or of what its aliases lead to (RFC 1034 §3.6.2); aliases in a
+  circle are garbled.
+- The UDP socket is connected, so that "nobody listens there" is told apart from silence.
 """
 
 from __future__ import annotations
@@ -18,7 +22,6 @@ import dns.message
 import dns.name
 import dns.query
 import dns.rcode
-import dns.rdatatype
 import dns.rdtypes.ANY.TXT
 
 from shell.answers import Answer, Outcome, RecordType
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from shell.servers import Server
 
 _UDP_TRIES = 2
+_MOST_BYTES = 65535
 _EDNS_PAYLOAD = 1232
 _RCODES = {
     dns.rcode.NXDOMAIN: Outcome.NXDOMAIN,
@@ -65,10 +69,11 @@ class Resolver:
                 outcome = Outcome.TIMEOUT
             except OSError:
                 continue
-            except (dns.exception.DNSException, EOFError):
+            except (dns.exception.DNSException, EOFError) as error:
+                _let_ctrl_c_out(error)
                 outcome = Outcome.GARBLED
             else:
-                outcome, records, ttl = read_answer(message, record_type)
+                outcome, records, ttl = read_answer(message)
                 break
         elapsed_ms = (time.monotonic() - began) * 1000
         return Answer(name, record_type, outcome, records, ttl, elapsed_ms, place, over_tcp)
@@ -81,20 +86,40 @@ class Resolver:
 
     def _over_udp(self, query: dns.message.Message, server: Server) -> dns.message.Message:
         with socket.socket(dns.inet.af_for_address(server.host), socket.SOCK_DGRAM) as udp:
-            udp.setblocking(False)
             udp.connect(dns.inet.low_level_address_tuple((server.host, server.port)))
             for _ in range(_UDP_TRIES):
-                until = time.time() + self._try_seconds
-                try:
-                    dns.query.send_udp(udp, query, None, until)
-                    received = dns.query.receive_udp(
-                        udp, None, until, ignore_trailing=True, ignore_errors=True, query=query
-                    )
-                except dns.exception.Timeout:
-                    continue
-                answer: dns.message.Message = received[0]
-                return answer
+                udp.send(query.to_wire())
+                answer = _receive(udp, query, time.monotonic() + self._try_seconds)
+                if answer is not None:
+                    return answer
         raise dns.exception.Timeout
+
+
+def _receive(udp: socket.socket, query: dns.message.Message, deadline: float) -> dns.message.Message | None:
+    """Return the first answer to the question, or None when it is too late."""
+    while (left_seconds := deadline - time.monotonic()) > 0:
+        udp.settimeout(left_seconds)
+        try:
+            wire = udp.recv(_MOST_BYTES)
+        except TimeoutError:
+            break
+        try:
+            answer = dns.message.from_wire(wire, ignore_trailing=True, continue_on_error=True)
+        except dns.exception.DNSException as error:
+            _let_ctrl_c_out(error)
+            continue
+        for failure in answer.errors:
+            _let_ctrl_c_out(failure.exception)
+        readable = not answer.errors or answer.flags & dns.flags.TC
+        if readable and query.is_response(answer):
+            return answer
+    return None
+
+
+def _let_ctrl_c_out(error: Exception) -> None:
+    """Raise a Ctrl-C that came while dnspython read a message: it wraps whatever happens then, even that."""
+    if isinstance(error.__cause__, KeyboardInterrupt):
+        raise KeyboardInterrupt from error
 
 
 def open_resolver(dns: str | None) -> Resolver:
@@ -102,15 +127,19 @@ def open_resolver(dns: str | None) -> Resolver:
     return Resolver(choose_servers(dns))
 
 
-def read_answer(message: dns.message.Message, record_type: RecordType) -> tuple[Outcome, tuple[str, ...], int | None]:
+def read_answer(message: dns.message.Message) -> tuple[Outcome, tuple[str, ...], int | None]:
     """Return the outcome, the records as text and the shortest TTL of a DNS message."""
     if message.rcode() != dns.rcode.NOERROR:
         return _RCODES.get(message.rcode(), Outcome.REJECTED), (), None
-    wanted = [rrset for rrset in message.answer if rrset.rdtype == dns.rdatatype.from_text(record_type)]
-    records = tuple(_text(record) for rrset in wanted for record in rrset)
-    if not records:
+    if not isinstance(message, dns.message.QueryMessage):
+        return Outcome.GARBLED, (), None
+    try:
+        found = message.resolve_chaining()
+    except dns.exception.DNSException:
+        return Outcome.GARBLED, (), None
+    if found.answer is None:
         return Outcome.NODATA, (), None
-    return Outcome.OK, records, min(rrset.ttl for rrset in wanted)
+    return Outcome.OK, tuple(_text(record) for record in found.answer), found.minimum_ttl
 
 
 def _text(record: object) -> str:

@@ -43,6 +43,14 @@ class Screen:
         """Write one line."""
         self._stream.write(printable(text) + "\n")
 
+    def marked(self, mark: str, style: str, text: str) -> None:
+        """Write one line that begins with a mark in a style, and let it be seen at once."""
+        with self._console.capture() as captured:
+            self._console.print(Text(mark, style), end="")
+        self._stream.write(captured.get())
+        self.line(text)
+        self._stream.flush()
+
     def table(self, title: str, columns: Mapping[str, JustifyMethod], rows: Iterable[Sequence[str | Text]]) -> None:
         """Write a table, an empty line after it; `Text` is the caller's own and written as it is."""
         drawn = Table(box=None, pad_edge=False)

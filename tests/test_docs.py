@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from private_svc.config import SETTINGS
+from shell.manual import manual
 
 PROJECT = Path(__file__).resolve().parents[1]
 README = PROJECT / "README.md"
@@ -48,6 +49,11 @@ def check_options(command: str, module: str) -> None:
         text = help_of(module, *arguments)
         for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", rest.split(" -- ")[0]):
             assert option in text, f"README: {command} {subcommand} {option} is not in its --help"
+
+
+def test_the_probe_s_page_is_what_its_parsers_say() -> None:
+    written = (PROJECT / "docs" / "probe.md").read_text()
+    assert written == manual(), "run: python -m shell.manual > docs/probe.md"
 
 
 def help_of(module: str, *arguments: str) -> str:

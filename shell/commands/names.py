@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shell.arguments import app_name
+from shell.arguments import add_common, app_name
 from shell.output import NOT_WELL, WELL, complain, open_screen, print_json
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `names` takes."""
+    add_common(parser)
     parser.add_argument(
         "subjects", type=_subject, nargs="+", metavar="APP|NAME", help="an app, or a name with a dot in it"
     )
@@ -30,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Ask, show, and say whether all is well."""
+    from shell.names.survey import survey
     from shell.resolve import open_resolver
-    from shell.survey import survey
 
     resolver = open_resolver(options.dns)
     surveys = []
@@ -41,11 +42,11 @@ def run(options: argparse.Namespace) -> int:
             complain(text)
         surveys.append(found)
     if options.json:
-        from shell.record import names_record
+        from shell.names.record import names_record
 
         print_json(names_record(surveys))
     else:
-        from shell.report import show_survey
+        from shell.names.report import show_survey
 
         screen = open_screen(options)
         for found in surveys:

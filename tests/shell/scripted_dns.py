@@ -43,7 +43,7 @@ def raw_text(*strings: bytes) -> Script:
         wire = b"".join(bytes([len(string)]) + string for string in strings)
         record = dns.rdata.from_wire("IN", "TXT", wire, 0, len(wire))
         answer.answer.append(dns.rrset.from_rdata(query.question[0].name, 5, record))
-        return answer.to_wire()
+        return answer.to_wire(max_size=65535)
 
     return reply
 

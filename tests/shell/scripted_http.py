@@ -35,10 +35,23 @@ def answering(
     def handle(connection: socket.socket) -> None:
         read_request(connection)
         hold(before_seconds)
-        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
+        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{headers}\r\n"
         connection.sendall(head.encode("latin-1"))
         hold(body_seconds)
         connection.sendall(body)
+
+    return handle
+
+
+def keeping(headers: str = "", *, at_most: int = 1000) -> Handler:
+    """Answer every request of a connection; close it after some."""
+
+    def handle(connection: socket.socket) -> None:
+        for n in range(1, at_most + 1):
+            if not read_request(connection):
+                return
+            last = "Connection: close\r\n" if n == at_most else ""
+            connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n{last}{headers}\r\nok\n".encode("latin-1"))
 
     return handle
 
@@ -53,9 +66,10 @@ def saying(raw: bytes) -> Handler:
     return handle
 
 
-def timing(boot_ms: float, age_ms: float, machine_id: str = "d890") -> str:
+def timing(boot_ms: float, age_ms: float, machine_id: str = "d890", resumed_ms: float | None = None) -> str:
     """Return the headers with which an app tells of its own process."""
-    return f"Server-Timing: boot;dur={boot_ms}, age;dur={age_ms}\r\nX-Machine-Id: {machine_id}\r\n"
+    resumed = "" if resumed_ms is None else f", resumed;dur={resumed_ms}"
+    return f"Server-Timing: boot;dur={boot_ms}, age;dur={age_ms}{resumed}\r\nX-Machine-Id: {machine_id}\r\n"
 
 
 def resetting(connection: socket.socket) -> None:

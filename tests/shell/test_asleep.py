@@ -43,7 +43,7 @@ def watch(*views: AppView | NotWellError, time: Time | None = None) -> Watch:
 
 
 def wait(watch: Watch, wait_seconds: float, stream: io.StringIO | None = None) -> float:
-    return watch.until_asleep(wait_seconds, Progress(stream or io.StringIO(), "xterm"))
+    return watch.until_asleep(wait_seconds, Progress(stream or io.StringIO(), "xterm")).waited_seconds
 
 
 def test_who_sleeps_already_is_not_waited_for() -> None:
@@ -54,6 +54,21 @@ def test_who_sleeps_already_is_not_waited_for() -> None:
 
 def test_the_wait_ends_when_the_last_machine_sleeps() -> None:
     assert wait(watch(UP, UP, HALF, DOWN), 60) == pytest.approx(1.5)
+
+
+def test_the_wait_says_when_a_machine_was_last_seen_up_and_calls_for_help_until_none_is() -> None:
+    seen: list[AppView] = []
+
+    def meanwhile(view: AppView) -> str:
+        seen.append(view)
+        return "asked b2 to stop"
+
+    stream = Terminal()
+    waited = watch(UP, HALF, DOWN).until_asleep(60, Progress(stream, "xterm"), meanwhile)
+    assert (waited.up_s, seen) == (1000.5, [UP, HALF])
+    assert "b2 cdg - asked b2" in stream.getvalue()
+    assert watch(DOWN).until_asleep(60, Progress(stream, "xterm"), meanwhile).up_s is None
+    assert len(seen) == 2, "who sleeps is left alone"
 
 
 def test_the_wait_is_bounded_and_says_who_is_still_up() -> None:

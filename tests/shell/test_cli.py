@@ -60,7 +60,7 @@ def test_the_version_is_shown_without_heavy_imports() -> None:
     assert done.stdout.splitlines()[1] == "[]"
 
 
-@pytest.mark.parametrize("command", [[], ["names"], ["wake"]])
+@pytest.mark.parametrize("command", [[], ["names"], ["wake"], ["hello"], ["watch"]])
 def test_help_has_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--help"]) == 0
     assert "examples:\n  flycast-probe " in capsys.readouterr().out
@@ -134,12 +134,9 @@ def test_wake_times_and_proves_a_cold_start(nameserver: ScriptedDns) -> None:
     assert "cold proven: the app's process is 20 ms old, younger than the request" in done.stdout
     assert "+ app 10 ms (boot)" in done.stdout
     assert re.search(r"^cold( +[\d.]+){4} +200 +d890 +proven$", done.stdout, re.MULTILINE)
-    assert re.findall(r"^(warm \w+)(?: +[\d.]+){4}$", done.stdout, re.MULTILINE) == [
-        "warm min",
-        "warm median",
-        "warm max",
-    ]
-    assert re.search(r"\n\ncold and warm, total in ms\n.*\ncold +1( +[\d.]+){5}\nwarm +2( +[\d.]+){3}\n", done.stdout)
+    assert re.search(r"^warm median( +[\d.]+){4}$", done.stdout, re.MULTILINE)
+    assert re.search(r"\n\ncold and warm, .*\n.*\ncold +1( +[\d.]+){4}\nwarm +2( +[\d.]+){4}\n", done.stdout)
+    assert "nothing kept: the other side closes the connection after each response" in done.stdout
     assert "\x1b" not in done.stdout
 
 

@@ -9,11 +9,13 @@ from shell.answers import Answer, Outcome, RecordType
 from shell.http_reply import Reply
 from shell.phases import Edge, Protocols, Target, Timed, open_connection
 from shell.progress import Progress
-from shell.proof import Proof, ServerTiming, judge_warm
-from shell.record import wake_record
-from shell.wake import Cycle, Kind, Plan, Sample, Spread, run, trouble_in
-from shell.wake import Outcome as WakeOutcome
-from tests.shell.scripted_http import ScriptedServer, answering, closing, hold, timing
+from shell.wake.outcome import Cycle, Kind, Sample
+from shell.wake.outcome import Outcome as WakeOutcome
+from shell.wake.plan import Plan
+from shell.wake.proof import Proof, ServerTiming, judge_warm
+from shell.wake.run import run, trouble_in
+from shell.wake.spread import Spread, spread_of
+from tests.shell.scripted_http import ScriptedServer, answering, closing, hold, keeping, timing
 
 if TYPE_CHECKING:
     import io
@@ -74,7 +76,10 @@ def test_a_process_older_than_the_request_is_not_called_cold() -> None:
         outcome = wake(server)
     assert outcome.samples[0].judgement.proof is Proof.NOT_PROVEN
     assert not outcome.well
-    assert wake_record(outcome)["cold"] is None, "a refuted request must not count as a cold time"
+    assert outcome.spread(Kind.COLD) is None, "a refuted request must not count as a cold time"
+    why = outcome.samples[0].judgement.why
+    assert "Machine d890 answered; DNS now: 0 of 1 Machines up" in why
+    assert why.endswith("`fly logs -a shop` shows who called")
 
 
 def test_an_app_without_server_timing_was_seen_asleep_and_no_more() -> None:
@@ -88,7 +93,7 @@ def test_a_warm_request_that_met_another_new_machine_is_not_called_warm() -> Non
     with ScriptedServer(COLD, COLD, WARM) as server:
         outcome = wake(server)
     assert [proof for _, proof in proofs(outcome)] == [Proof.PROVEN, Proof.NOT_PROVEN, Proof.PROVEN]
-    assert wake_record(outcome)["warm"]["count"] == 1
+    assert len(outcome.counted(Kind.WARM)) == 1
 
 
 def test_every_cycle_waits_for_sleep() -> None:
@@ -97,7 +102,7 @@ def test_every_cycle_waits_for_sleep() -> None:
         outcome = wake(server, ask=network(*looks), plan=Plan(Target("shop"), cycles=2, warm_count=0))
     assert len(outcome.cycles) == 2
     assert outcome.well
-    assert wake_record(outcome)["cold"]["count"] == 2
+    assert len(outcome.counted(Kind.COLD)) == 2
 
 
 def test_lagging_dns_does_not_fake_sleep_after_a_cold_request() -> None:
@@ -124,7 +129,6 @@ def test_raw_tcp_is_cold_by_dns_only() -> None:
     with ScriptedServer(banner) as server:
         outcome = wake(server, plan=plan)
     assert [proof for _, proof in proofs(outcome)] == [Proof.SEEN_ASLEEP, Proof.UNTOLD]
-    assert wake_record(outcome)["path"] is None
 
 
 def test_what_was_measured_before_a_failure_is_kept() -> None:
@@ -161,23 +165,50 @@ def test_only_answers_of_a_working_app_count(status: int, location: str, words: 
     assert bool(trouble) is bool(words)
 
 
-def test_the_record_has_the_documented_fields() -> None:
-    with ScriptedServer(COLD, WARM) as server:
-        record = wake_record(wake(server))
-    assert " ".join(record) == "schema_version command ok error app target protocol port path cycles cold warm"
-    assert record["schema_version"] == 1
-    assert record["ok"] is True
-    assert " ".join(record["cycles"][0]["requests"][0]) == (
-        "kind address resolve_ms connect_ms first_byte_ms total_ms status machine_id "
-        "boot_ms age_ms proof why app_ms platform_ms"
-    )
-    assert record["cycles"][0]["requests"][0]["proof"] == "proven"
-    assert list(record["warm"]) == ["count", "min_ms", "median_ms", "max_ms"]
+def test_kept_requests_share_a_connection_that_has_answered_before() -> None:
+    with ScriptedServer(COLD, WARM, WARM, keeping(timing(10, 60_000))) as server:
+        outcome = wake(server)
+        assert len(server.accepted_at) == 4
+    kept = outcome.counted(Kind.KEPT)
+    assert [(sample.timed.resolve_ms, sample.timed.connect_ms) for sample in kept] == [(0, 0), (0, 0)]
+    assert [sample.judgement.proof for sample in kept] == [Proof.PROVEN, Proof.PROVEN]
+
+
+@pytest.mark.parametrize(("at_most", "kept"), [(1, 0), (2, 1), (3, 2), (9, 2)])
+def test_a_server_that_closes_early_leaves_fewer_kept_requests(at_most: int, kept: int) -> None:
+    with ScriptedServer(COLD, WARM, WARM, keeping(at_most=at_most)) as server:
+        outcome = wake(server)
+    assert outcome.well, outcome.error
+    assert len(outcome.counted(Kind.KEPT)) == kept
+
+
+def test_a_resume_is_told_apart_from_a_start() -> None:
+    resumed = answering(headers=timing(10, 60_000, resumed_ms=5), before_seconds=0.05)
+    with ScriptedServer(COLD, resumed) as server:
+        plan = Plan(Target("shop"), cycles=2, warm_count=0)
+        outcome = wake(server, ask=network("", "d890 ams", ""), plan=plan)
+    assert proofs(outcome) == [(Kind.COLD, Proof.PROVEN), (Kind.RESUMED, Proof.PROVEN)]
+    assert outcome.well
+
+
+def test_a_process_that_answered_before_the_sleep_was_suspended() -> None:
+    old = answering(headers=timing(10, 60_000))
+    with ScriptedServer(COLD, old) as server:
+        plan = Plan(Target("shop"), cycles=2, warm_count=0)
+        outcome = wake(server, ask=network("", "d890 ams", ""), plan=plan)
+    assert proofs(outcome)[1] == (Kind.RESUMED, Proof.SEEN_ASLEEP)
 
 
 @pytest.mark.parametrize(
     ("totals_ms", "spread"),
-    [((3.0, 1.0, 2.0), Spread(3, 1.0, 2.0, 3.0)), ((4.0, 1.0), Spread(2, 1.0, 2.5, 4.0)), ((), None)],
+    [
+        ((3.0, 1.0, 2.0), Spread(3, 1.0, 2.0, 3.0, 3.0)),
+        ((4.0, 1.0), Spread(2, 1.0, 2.5, 4.0, 4.0)),
+        (tuple(float(n) for n in range(1, 11)), Spread(10, 1.0, 5.5, 9.0, 10.0)),
+        (tuple(float(n) for n in range(11, 0, -1)), Spread(11, 1.0, 6.0, 10.0, 11.0)),
+        ((7.0,), Spread(1, 7.0, 7.0, 7.0, 7.0)),
+        ((), None),
+    ],
 )
 def test_the_spread_of_times(totals_ms: tuple[float, ...], spread: Spread | None) -> None:
     timing = ServerTiming()
@@ -186,3 +217,12 @@ def test_the_spread_of_times(totals_ms: tuple[float, ...], spread: Spread | None
     outcome = WakeOutcome(Plan(Target("shop")), (Cycle(0.0, samples),))
     assert outcome.spread(Kind.WARM) == spread
     assert outcome.spread(Kind.COLD) is None
+
+
+def test_nine_in_ten_times_do_not_exceed_p90_and_one_less_would_not_do() -> None:
+    for count in range(1, 200):
+        times = [float(n) for n in range(count)]
+        spread = spread_of(times)
+        assert spread is not None
+        below = sum(time <= spread.p90_ms for time in times)
+        assert below * 10 >= count * 9 > (below - 1) * 10, count

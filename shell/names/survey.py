@@ -2,7 +2,8 @@
 
 Rules
 - An app is well when something was found of it and every question got an answer; sleep is no fault, so
-  NODATA and, for one Machine or region, NXDOMAIN are answers like others.
+  NODATA and, where another name of the app exists, NXDOMAIN are answers like others.
+- Metadata, peers and process groups other than `app` are listed nowhere: they are asked for by their own name.
 - Once a nameserver is silent, the other questions of that app are not asked: each would only wait again.
 """
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shell.answers import Answer, ListedMachine, Outcome, RecordType, listed_machines, listed_words
-from shell.names import first_names, further_names, meaning_of, remark_on
+from shell.names.grammar import ORGANISATION_NAMES, first_names, further_names, meaning_of, remark_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,25 +48,25 @@ def survey(subject: str, ask: Ask) -> Survey:
 
 
 def _survey_name(name: str, ask: Ask) -> Survey:
-    answers = _ask_all(((name, record_type) for record_type in RecordType), ask)
+    answers = _ask_all(((name, record_type) for record_type in (RecordType.AAAA, RecordType.TXT)), ask)
     return Survey(name, answers, remark=remark_on(name), trouble=_trouble(name, answers, answers))
 
 
 def _survey_app(app_name: str, ask: Ask) -> Survey:
-    """Ask for every name of an app: first the fixed ones, then those of its regions and Machines."""
-    answers = _ask_all(_typed(first_names(app_name)), ask)
-    by_name = {answer.name: answer for answer in answers}
-    if len(by_name) < len(first_names(app_name)) or answers[-1].outcome.silent:
-        return Survey(app_name, answers, trouble=_trouble(f"app {app_name}", answers, answers))
+    """Ask for every name of an app: first the fixed ones, then those of its regions and Machines, then the others."""
+    own = _ask_all(_typed(first_names(app_name)), ask)
+    if own[-1].outcome.silent:
+        return Survey(app_name, own, trouble=_trouble(f"app {app_name}", own, own))
+    by_name = {answer.name: answer for answer in own}
     deployed = listed_machines(by_name[f"all.vms.{app_name}.internal"])
     started = listed_machines(by_name[f"vms.{app_name}.internal"])
     regions = {machine.region for machine in deployed}
     for name in (f"regions.{app_name}.internal", f"all.regions.{app_name}.internal"):
         regions.update(listed_words(by_name[name]))
-    machine_ids = [machine.machine_id for machine in deployed]
-    answers += _ask_all(_typed(further_names(app_name, sorted(regions), machine_ids)), ask)
-    own = tuple(answer for answer in answers if answer.name != "_apps.internal")
-    machines = tuple(_row(machine, started, answers, app_name) for machine in deployed)
+    further = further_names(app_name, sorted(regions), [machine.machine_id for machine in deployed])
+    others = _ask_all(_typed((*further, *ORGANISATION_NAMES)), ask)
+    answers = own + others
+    machines = tuple(_row(machine, started, others, app_name) for machine in deployed)
     return Survey(app_name, answers, machines, trouble=_trouble(f"app {app_name}", answers, own))
 
 

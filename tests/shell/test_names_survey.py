@@ -6,9 +6,9 @@ import dns.rcode
 import pytest
 
 from shell.answers import Outcome
-from shell.record import names_record
+from shell.names.record import names_record
+from shell.names.survey import MachineRow, Survey, survey
 from shell.resolve import Resolver
-from shell.survey import MachineRow, Survey, survey
 from tests.shell.scripted_dns import code, raw_text, records, silence
 
 if TYPE_CHECKING:
@@ -32,7 +32,13 @@ def half_asleep(nameserver: ScriptedDns) -> None:
     nameserver.script[f"{ASLEEP}.vm.shop.internal", "AAAA"] = records("AAAA")
     nameserver.script["regions.shop.internal", "TXT"] = records("TXT", "ams")
     nameserver.script["all.regions.shop.internal", "TXT"] = records("TXT", "ams,cdg")
+    nameserver.script["top1.nearest.of.shop.internal", "AAAA"] = records("AAAA", SIX_PN)
+    nameserver.script["app.process.shop.internal", "AAAA"] = records("AAAA", SIX_PN)
     nameserver.script["_apps.internal", "TXT"] = records("TXT", "shop,shell")
+    nameserver.script["_instances.internal", "TXT"] = records("TXT", f"instance={UP},app=shop,ip={SIX_PN},region=ams")
+    nameserver.script["all._instances.internal", "TXT"] = records("TXT", f"instance={UP}", f"instance={ASLEEP}")
+    nameserver.script["_peer.internal", "TXT"] = records("TXT", "laptop")
+    nameserver.script["_api.internal", "AAAA"] = records("AAAA", "fdaa:0:18::3")
 
 
 def test_every_name_of_an_app_is_asked_for_once_with_its_type(nameserver: ScriptedDns) -> None:
@@ -61,6 +67,13 @@ def test_an_app_that_does_not_exist_is_said_so(nameserver: ScriptedDns) -> None:
     nameserver.script["_apps.internal", "TXT"] = records("TXT", "other")
     found = ask(nameserver, "shop")
     assert found.trouble.startswith("no app shop in this private network: no such name (NXDOMAIN) from 127.0.0.1")
+
+
+@pytest.mark.parametrize("name", ["top1.nearest.of.shop.internal", "app.process.shop.internal", "_peer.internal"])
+def test_a_name_the_nameserver_does_not_know_is_no_fault_of_the_app(nameserver: ScriptedDns, name: str) -> None:
+    half_asleep(nameserver)
+    nameserver.script = {key: script for key, script in nameserver.script.items() if key[0] != name}
+    assert ask(nameserver, "shop").trouble == ""
 
 
 def test_one_failing_name_makes_the_app_not_well(nameserver: ScriptedDns) -> None:
