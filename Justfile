@@ -39,6 +39,10 @@ probe *arguments:
 pyz:
     python -m shell.archive
 
+# make docs/images anew, in a lab with Chromium
+pictures:
+    python -m tests.browser.pictures
+
 # measured against peers in the same run; nothing is asserted
 bench:
     python -m tests.bench.boot

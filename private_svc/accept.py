@@ -35,9 +35,9 @@ GONE_AGAIN = (  # accept(2): errors of the new connection, not of the listening 
 class Acceptor:
     """Hand every connection of one listening socket to `take`, at most `limit` open at a time.
 
-    Who takes a connection says `released()` once it is closed. At the limit, `make_room` may end a connection that
-    nobody needs. Where nothing can go, or out of file descriptors, callers wait in the
-    kernel's queue and none is turned away.
+    Who takes a connection says `released()` once it is closed. At the limit, `make_room` has one closed that nobody
+    needs, perhaps only in a moment, or returns False. Then, or out of file descriptors, callers wait in the kernel's
+    queue, none is turned away, and soon we look again.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Acceptor:
         loop: asyncio.AbstractEventLoop,
         listening: socket.socket,
         take: Callable[[socket.socket, str], None],
-        make_room: Callable[[], None],
+        make_room: Callable[[], bool],
         *,
         limit: int,
     ) -> None:
@@ -56,6 +56,7 @@ class Acceptor:
         self._limit = limit
         self._open = 0
         self._no_room_said_s = float("-inf")
+        self._retry: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin to accept, or go on after a pause."""
@@ -81,11 +82,9 @@ class Acceptor:
 
     def _ready(self) -> None:
         for _ in range(PER_WAKE_UP):
-            if self._open >= self._limit:
-                self._loop.remove_reader(self._listening)
-                self._make_room()
-                if self._open >= self._limit:  # `released()` goes on, perhaps only in a moment
-                    return
+            if self._open >= self._limit and not self._make_room():
+                self._pause()
+                return
             if not self._accept_one():
                 return
 
@@ -111,5 +110,10 @@ class Acceptor:
         if now_s - self._no_room_said_s >= NO_ROOM_SAID_SECONDS:
             self._no_room_said_s = now_s
             logs.event("cannot accept", level=logging.WARNING, reason=error.strerror, retry="callers wait meanwhile")
+        self._pause()
+
+    def _pause(self) -> None:
         self._loop.remove_reader(self._listening)
-        self._loop.call_later(NO_ROOM_PAUSE_SECONDS, self.start)
+        if self._retry is not None:
+            self._retry.cancel()
+        self._retry = self._loop.call_later(NO_ROOM_PAUSE_SECONDS, self.start)

@@ -7,41 +7,52 @@ A suspended Machine notices nothing; afterwards one of the clocks has made a ste
   5: it may lag for seconds). Somebody who sets the clock forward looks the same.
 
 So whoever wants to know looks often; a step larger than `STEP_SECONDS` between two looks is a resume. A clock that is
-set back is no resume.
+set back is no resume. The first look only takes the time: importing for long is not sleeping.
 """
 
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from private_svc.boot import clock
 
-LOOK_SECONDS = 1.0  # how often the lifecycle looks
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LOOK_SECONDS = 1.0  # how often the heartbeat looks
 STEP_SECONDS = 5.0  # a loop that is merely busy is not suspended
 
 
 class Awake:
-    """Counts the resumes; times in seconds of `boot.clock`."""
+    """Counts the resumes; times in seconds of the steady clock, which is `boot.clock`."""
 
-    def __init__(self, now_s: float | None = None, wall_s: float | None = None) -> None:
-        self._last_s = clock() if now_s is None else now_s
-        self._last_wall_s = time.time() if wall_s is None else wall_s
+    def __init__(self, steady_clock: Callable[[], float] = clock, wall_clock: Callable[[], float] = time.time) -> None:
+        self._steady_clock = steady_clock
+        self._wall_clock = wall_clock
+        self._last: tuple[float, float] | None = None
+        self._resumed_s: float | None = None
+        self._passed_here_s = 0.0  # of the time suspended, what the steady clock counted
         self.resumes = 0
-        self.resumed_s: float | None = None
         self.suspended_seconds = 0.0
-        self._passed_here_s = 0.0  # of it, what the steady clock counted
 
-    def look(self, now_s: float | None = None, wall_s: float | None = None) -> bool:
+    @property
+    def resumed_s(self) -> float | None:
+        """When the last resume was noticed, or None; looks first, so that the first answer after it tells."""
+        self.look()
+        return self._resumed_s
+
+    def look(self) -> bool:
         """Return whether the Machine was suspended since the last look."""
-        now_s = clock() if now_s is None else now_s
-        wall_s = time.time() if wall_s is None else wall_s
-        steady_step_s, wall_step_s = now_s - self._last_s, wall_s - self._last_wall_s
-        self._last_s, self._last_wall_s = now_s, wall_s
-        slept_s = max(steady_step_s, wall_step_s)
+        now_s, wall_s = self._steady_clock(), self._wall_clock()
+        last_s, last_wall_s = self._last or (now_s, wall_s)
+        self._last = now_s, wall_s
+        steady_step_s = now_s - last_s
+        slept_s = max(steady_step_s, wall_s - last_wall_s)
         if slept_s <= STEP_SECONDS:
             return False
         self.resumes += 1
-        self.resumed_s = now_s
+        self._resumed_s = now_s
         self.suspended_seconds += slept_s
         if steady_step_s > STEP_SECONDS:
             self._passed_here_s += steady_step_s
@@ -49,4 +60,4 @@ class Awake:
 
     def awake_seconds(self, since_s: float) -> float:
         """Return the seconds from `since_s`, before the first look, until now, without those spent suspended."""
-        return clock() - since_s - self._passed_here_s
+        return self._steady_clock() - since_s - self._passed_here_s

@@ -17,16 +17,26 @@ if TYPE_CHECKING:
     from private_svc.web.admin import Admin
 
 
-async def beat(context: Context, departure: Departure, suspender: Suspender, serving: asyncio.Task[Admin]) -> None:
-    """Look, from the moment we serve until there is a reason to leave."""
+async def beat(
+    context: Context,
+    departure: Departure,
+    suspender: Suspender,
+    serving: asyncio.Task[Admin],
+    look_seconds: float = LOOK_SECONDS,
+) -> None:
+    """Look every `look_seconds`, from the moment we serve until there is a reason to leave."""
     await asyncio.wait([serving])
-    limit_seconds = context.config.idle_exit_seconds
+    awake, limit_seconds = context.awake, context.config.idle_exit_seconds
+    awake.look()
     since_s = clock()  # idle time is counted from here on
+    told_seconds = awake.suspended_seconds
     while not departure.decided:
-        await asyncio.sleep(LOOK_SECONDS)
-        if context.awake.look():
-            logs.event("resumed", suspended_seconds=round(context.awake.suspended_seconds, 1))
-        idle = idle_seconds(clock(), since_s, context.activity, context.awake)
+        await asyncio.sleep(look_seconds)
+        awake.look()
+        if awake.suspended_seconds > told_seconds:  # noticed just now, or by a request
+            logs.event("resumed", suspended_seconds=round(awake.suspended_seconds - told_seconds, 1))
+            told_seconds = awake.suspended_seconds
+        idle = idle_seconds(clock(), since_s, context.activity, awake)
         if not limit_seconds or idle < limit_seconds:
             continue
         reason = f"idle for {idle:.0f} s"

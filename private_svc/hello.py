@@ -6,7 +6,7 @@ half or the time is up. Plain sockets in one epoll set instead of asyncio's stre
 set up.
 
 With HELLO_PROXY_PROTOCOL=on, a caller from Fly's host side is greeted once its PROXY preface is complete; nobody else
-sends one, nor is asked for one. A raw protocol has no word for "refused": who is, sees an empty close.
+sends one, nor is asked for one. A raw protocol has no word for "refused": who is, sees an empty close, and no reset.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Hello:
         caller = self._context.who(peer, local, ())
         fd = connection.fileno()
         visit = self._activity.arrive("hello", caller)
-        deadline = self._loop.call_later(self._close_seconds, self._close, fd)
+        deadline = self._loop.call_later(self._close_seconds, self._time_is_up, fd)
         guest = Guest(connection, (peer, local), visit, deadline)
         self._open[fd] = guest
         if caller.ingress is Ingress.PLATFORM and self._context.config.hello_proxy_protocol:
@@ -121,15 +121,14 @@ class Hello:
         except OSError:
             return False
         self._context.boot.stamp("first_response")
-        self._activity.hellos[ingress, Greeted.GREETED] += 1
+        self._count(guest, Greeted.GREETED)
         self._activity.begin(guest.visit, "hello", is_work=ingress is not Ingress.PLATFORM)
         return True
 
     def _read_on(self) -> None:
         for fd, _ in self._readable.poll(0, READS_PER_WAKE_UP):
             guest = self._open[fd]
-            ended = self._has_ended(guest) if guest.preface is None else self._has_turned_away(guest, guest.preface)
-            if ended:
+            if self._has_ended(guest) if guest.preface is None else self._has_left(guest, guest.preface):
                 self._close(fd)
 
     def _has_ended(self, guest: Guest) -> bool:
@@ -140,45 +139,63 @@ class Hello:
         except OSError:  # a reset is an end, too
             return True
 
-    def _has_turned_away(self, guest: Guest, so_far: bytes) -> bool:
-        """Read more of the preface; greet once it is complete; True when that is the end of the connection."""
+    def _has_left(self, guest: Guest, so_far: bytes) -> bool:
+        """Read more of the preface and act on it once it is complete; True when that was the end of the connection."""
         try:
             received = guest.connection.recv(1024)
         except BlockingIOError:
             return False
         except OSError:
             received = b""
-        ingress = guest.visit.caller.ingress
         if not received:  # a health check connects and goes; it sends no preface
-            self._activity.hellos[ingress, Greeted.NO_PREFACE] += 1
+            self._count(guest, Greeted.NO_PREFACE)
             return True
         guest.preface = so_far + received
         try:
             preface = self._read_preface(guest.preface)
         except ValueError:
-            self._activity.hellos[ingress, Greeted.BAD_PREFACE] += 1
-            return True
+            return not self._turn_away(guest, Greeted.BAD_PREFACE)
         return preface is not None and not self._welcome(guest, preface)
 
     def _welcome(self, guest: Guest, preface: Preface) -> bool:
-        """Greet who is behind the proxy, unless that is the public."""
-        guest.preface = None
+        """Greet who is behind the proxy, unless that is the public; False when the client has gone."""
         caller = self._context.who(*guest.ends, (preface.source,) if preface.source else ())
         guest.visit.caller = caller
         if caller.ingress is Ingress.PUBLIC:
             self._context.exposure.through(preface.destination)
             if self._context.config.private_only:
-                self._activity.hellos[caller.ingress, Greeted.REFUSED] += 1
                 self._context.exposure.refuse(caller)
-                return False
+                return self._turn_away(guest, Greeted.REFUSED)
+        guest.preface = None
         return self._greet(guest)
 
-    def _make_room(self) -> None:
+    def _turn_away(self, guest: Guest, outcome: Greeted) -> bool:
+        """Close our half without a word, and the rest as after a greeting; False when the client has gone."""
+        self._count(guest, outcome)
+        guest.preface = None
+        try:
+            guest.connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            return False
+        return True
+
+    def _count(self, guest: Guest, outcome: Greeted) -> None:
+        self._activity.hellos[guest.visit.caller.ingress, outcome] += 1
+
+    def _time_is_up(self, fd: int) -> None:
+        guest = self._open[fd]
+        if guest.preface is not None:
+            self._count(guest, Greeted.NO_PREFACE)
+        self._close(fd)
+
+    def _make_room(self) -> bool:
         """Close the connection that is here longest, once what it sent is read: it has its greeting."""
         longest = next((fd for fd, guest in self._open.items() if guest.preface is None), None)
-        if longest is not None:
-            self._has_ended(self._open[longest])
-            self._close(longest)
+        if longest is None:
+            return False
+        self._has_ended(self._open[longest])
+        self._close(longest)
+        return True
 
     def _close(self, fd: int) -> None:
         guest = self._open.pop(fd)

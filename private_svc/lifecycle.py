@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from private_svc.config import Config
     from private_svc.listeners import Listener
     from private_svc.machine import Machine
+    from private_svc.peers import Directory
     from private_svc.web.admin import Admin
     from private_svc.web.scrape import Scrape
 
@@ -66,7 +67,7 @@ async def _live(context: Context) -> None:
     greeter.start()
     suspender = Suspender(context.machine)
     opening = asyncio.create_task(_open(context, departure, suspender, admin, metrics))
-    opening.add_done_callback(lambda task: departure.because("cannot serve") if task.exception() else None)
+    opening.add_done_callback(lambda task: departure.because("cannot serve") if _failure(task) else None)
     beating = asyncio.create_task(beat(context, departure, suspender, opening))
     reason = await departure.reason()
     drain_seconds = context.config.drain_seconds
@@ -93,7 +94,7 @@ async def _open(
     loop, boot = asyncio.get_running_loop(), context.boot
     admin_type, scrape_type = await loop.run_in_executor(None, _import_http)
     boot.stamp("imported")
-    opened = admin_type(context, departure, suspender)
+    opened = admin_type(context, departure, suspender, _directory(context.machine.app_name))
     await opened.start(admin)
     boot.stamp("serving")
     logs.event("serving", version=__version__, boot_ms=round(boot.phases_ms["serving"], 1))
@@ -114,26 +115,44 @@ def _import_http() -> tuple[type[Admin], type[Scrape]]:
     return Admin, Scrape
 
 
+def _directory(app_name: str | None) -> Directory | None:
+    """Return what knows the other Machines; None off Fly, where there are none."""
+    if app_name is None:
+        return None
+    from private_svc.peers import Directory  # noqa: PLC0415 - only on Fly
+
+    return Directory(app_name)
+
+
 async def _drain_admin(opening: asyncio.Task[Admin], seconds: float) -> int:
     """Drain the admin listener; one that is still being opened first answers who is queued, if there is time."""
     loop = asyncio.get_running_loop()
     leave_at_s = loop.time() + seconds
     await asyncio.wait((opening,), timeout=seconds)
-    if not opening.done() or opening.exception():
+    if not opening.done() or _failure(opening):
         return 0
     return await opening.result().drain(max(0.0, leave_at_s - loop.time()))
 
 
+def _failure(opening: asyncio.Task[Admin]) -> BaseException | None:
+    """Return why the admin listener is not served, or None when it is, or may yet be."""
+    if not opening.done():
+        return None
+    return asyncio.CancelledError("APP cancelled itself") if opening.cancelled() else opening.exception()
+
+
 def _exit_status(opening: asyncio.Task[Admin]) -> int:
     """Return 0, or say on stderr why the admin listener was never served, and return the status for that."""
-    error = opening.exception() if opening.done() else None
+    error = _failure(opening)
     if error is None:
         return 0
-    if isinstance(error, ConfigError):
-        print(error, file=sys.stderr, flush=True)
-        return CANNOT_BE_USED
-    traceback.print_exception(error)
-    return 1
+    if not isinstance(error, ConfigError):
+        traceback.print_exception(error)
+        return 1
+    print(error, file=sys.stderr, flush=True)
+    if error.__cause__ is not None:
+        traceback.print_exception(error.__cause__)
+    return CANNOT_BE_USED
 
 
 def _on_signals(departure: Departure) -> None:

@@ -1,4 +1,7 @@
-"""The accounts of this service as Prometheus text; imported by the first scrape."""
+"""The accounts of this service as Prometheus text; imported by the first scrape.
+
+A scrape is answered in a thread while the accounts go on: what can grow is copied in one step (`list`) first.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ class Accounts(Collector):
         """Return every metric."""
         activity, awake = self._context.activity, self._context.awake
         boot = GaugeMetricFamily(f"{PREFIX}_boot_seconds", "From exec to a phase of the boot", labels=["phase"])
-        for phase, ms in self._context.boot.phases_ms.items():
+        for phase, ms in list(self._context.boot.phases_ms.items()):
             boot.add_metric([phase], ms / 1000)
         yield boot
         yield _counted("requests", "HTTP requests answered", "status", activity.answers)
@@ -51,7 +54,7 @@ class Accounts(Collector):
             ("resumes", "Times this Machine came back from suspension", awake.resumes),
         ):
             yield CounterMetricFamily(f"{PREFIX}_{name}", help_text, value=value)
-        connections = sum(visit.listener != "metrics" for visit in activity.visits)
+        connections = sum(visit.listener != "metrics" for visit in list(activity.visits))
         yield GaugeMetricFamily(f"{PREFIX}_in_flight", "Requests and hellos that keep it awake", value=activity.working)
         yield GaugeMetricFamily(f"{PREFIX}_connections", "Open connections, but for scrapes", value=connections)
 
@@ -63,6 +66,6 @@ def _counted(
     counts: Mapping[tuple[Ingress, int], int] | Mapping[tuple[Ingress, Greeted], int],
 ) -> Metric:
     counter = CounterMetricFamily(f"{PREFIX}_{name}", help_text, labels=["ingress", label])
-    for (ingress, value), count in counts.items():
+    for (ingress, value), count in list(counts.items()):
         counter.add_metric([ingress, str(value)], count)
     return counter

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 2.0
 TTL_SECONDS = 5.0  # of an answer that carries none
+TTL_AT_LEAST_SECONDS = 1.0  # however often somebody looks at the panel
 TTL_AT_MOST_SECONDS = 60.0
 PEERS_AT_MOST = 500
 
@@ -49,10 +50,12 @@ class Directory:
         app_name: str,
         make_resolver: Callable[[], Resolver] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._app_name = app_name
         self._make_resolver = make_resolver or _system_resolver
         self._clock = clock
+        self._answer_seconds = answer_seconds
         self._resolver: Resolver | None = None
         self._machines: tuple[Peer, ...] | None = None
         self._problem = ""
@@ -68,31 +71,31 @@ class Directory:
         return Peers(self._machines, age_seconds, self._problem)
 
     async def _ask(self) -> None:
-        loop = asyncio.get_running_loop()
         ttl_seconds = TTL_SECONDS
         try:
             if self._resolver is None:
-                self._resolver = await loop.run_in_executor(None, self._make_resolver)
-            deployed, _ = await _listed(self._resolver, f"all.vms.{self._app_name}.internal.")
-            started, ttl_seconds = await _listed(self._resolver, f"vms.{self._app_name}.internal.")
+                self._resolver = await asyncio.get_running_loop().run_in_executor(None, self._make_resolver)
+            deployed, deployed_ttl = await self._listed(self._resolver, "all.vms")
+            started, started_ttl = await self._listed(self._resolver, "vms")
         except Exception as error:  # noqa: BLE001 - whatever the resolver or the network says, the panel goes on
             self._problem = f"{type(error).__name__}: {error}"[:200]
         else:
+            ttl_seconds = min(deployed_ttl, started_ttl, TTL_AT_MOST_SECONDS)
             self._problem = ""
             self._asked_s = self._clock()
             both = sorted(deployed | started)[:PEERS_AT_MOST]
             self._machines = tuple(Peer(*machine, started=machine in started) for machine in both)
-        self._good_until_s = self._clock() + min(ttl_seconds, TTL_AT_MOST_SECONDS)
+        self._good_until_s = self._clock() + max(ttl_seconds, TTL_AT_LEAST_SECONDS)
 
-
-async def _listed(resolver: Resolver, name: str) -> tuple[set[tuple[str, str]], float]:
-    """Return (Machine ID, region) of every Machine that a TXT record lists, and the seconds it may be kept."""
-    answer = await resolver.resolve(name, "TXT", raise_on_no_answer=False, lifetime=ANSWER_SECONDS)
-    if answer.rrset is None:
-        return set(), TTL_SECONDS
-    texts = (b"".join(record.strings).decode("ascii", "replace") for record in answer.rrset)
-    entries = (entry.split() for text in texts for entry in text.split(","))
-    return {(entry[0], entry[1]) for entry in entries if len(entry) > 1}, float(answer.rrset.ttl)
+    async def _listed(self, resolver: Resolver, of: str) -> tuple[set[tuple[str, str]], float]:
+        """Return (Machine ID, region) of every Machine that a TXT record lists, and the seconds it may be kept."""
+        name = f"{of}.{self._app_name}.internal."
+        answer = await resolver.resolve(name, "TXT", raise_on_no_answer=False, lifetime=self._answer_seconds)
+        if answer.rrset is None:
+            return set(), TTL_SECONDS
+        texts = (b"".join(record.strings).decode("ascii", "replace") for record in answer.rrset)
+        entries = (entry.split() for text in texts for entry in text.split(",") if entry.isprintable())
+        return {(entry[0], entry[1]) for entry in entries if len(entry) == 2}, float(answer.rrset.ttl)  # noqa: PLR2004 - a pair
 
 
 def _system_resolver() -> Resolver:

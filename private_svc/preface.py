@@ -7,6 +7,7 @@ longer than `AT_MOST` is no preface. Whatever follows the preface is the caller'
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from proxyprotocol.v2 import ProxyProtocolV2
 AT_MOST = 1024
 V1_AT_MOST = 107
 V1_START = b"PROXY "
+V1_LINE = re.compile(rb"PROXY (UNKNOWN.*|TCP(4( [\d.]+){2}|6( [\dA-Fa-f.:]+){2})( \d{1,5}){2})\r\n")
 V2_START = b"\r\n\r\n\x00\r\nQUIT\n"
 V2_HEAD = 16
 
@@ -49,6 +51,8 @@ def read(data: bytes) -> Preface | None:
 def _version_1(data: bytes) -> Preface | None:
     end = data.find(b"\r\n", 0, V1_AT_MOST) + 2
     if end >= len(V1_START):
+        if V1_LINE.fullmatch(data, 0, end) is None:  # int() and IPv6Address take more than the specification has
+            raise PrefaceError("expected UNKNOWN, or TCP4 or TCP6 with two addresses and two ports")
         return _preface(ProxyProtocolV1().unpack_line(data[:end]))
     if len(data) >= V1_AT_MOST:
         raise PrefaceError(f"expected the end of the line within {V1_AT_MOST} bytes")

@@ -9,11 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from typing import TYPE_CHECKING
 
 from private_svc import logs
+from private_svc.awake import STEP_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from private_svc.activity import Activity
     from private_svc.machine import Machine
 
@@ -29,15 +33,23 @@ class SuspendError(Exception):
 class Suspender:
     """Asks for the suspension of one Machine."""
 
-    def __init__(self, machine: Machine, socket_path: str = SOCKET) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        socket_path: str = SOCKET,
+        answer_seconds: float = ANSWER_SECONDS,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self.failure = ""  # why the last suspension did not come about
         self._path = f"/v1/apps/{machine.app_name}/machines/{machine.machine_id}/suspend"
         self._socket_path = socket_path
+        self._answer_seconds = answer_seconds
+        self._wall_clock = wall_clock
 
     async def check(self) -> None:
         """Raise `SuspendError` unless the API takes connections from us."""
         try:
-            _, writer = await asyncio.wait_for(asyncio.open_unix_connection(self._socket_path), ANSWER_SECONDS)
+            _, writer = await asyncio.wait_for(asyncio.open_unix_connection(self._socket_path), self._answer_seconds)
         except FileNotFoundError as error:
             raise SuspendError(
                 f"there is no {self._socket_path} here: only a Machine on Fly can be suspended"
@@ -47,8 +59,10 @@ class Suspender:
                 f"{self._socket_path} belongs to root, and this process is user {os.getuid()}: run it as root, "
                 'or let Fly Proxy do it (auto_stop_machines = "suspend")'
             ) from error
+        except TimeoutError as error:
+            raise SuspendError(f"{self._socket_path} took no connection within {self._answer_seconds:g} s") from error
         except OSError as error:
-            raise SuspendError(f"{self._socket_path} does not answer: {error.strerror or error}") from error
+            raise SuspendError(f"{self._socket_path} takes no connection: {error.strerror or error}") from error
         writer.close()
 
     async def suspend_when_quiet(self, activity: Activity, wait_seconds: float, reason: str) -> None:
@@ -60,9 +74,12 @@ class Suspender:
         except TimeoutError:
             logs.event("suspending under way", level=logging.WARNING, in_flight=activity.working)
         logs.event("suspending", reason=reason)
+        asked_s = self._wall_clock()
         try:
             await self._ask()
         except SuspendError as error:
+            if self._wall_clock() - asked_s > self._answer_seconds + STEP_SECONDS:
+                return  # we were suspended before the answer came, and the connection died meanwhile
             self.failure = str(error)
             logs.event("not suspended", level=logging.ERROR, why=self.failure)
 
@@ -70,7 +87,7 @@ class Suspender:
         """Ask for it; return once it is granted, which may be only after the resume; raise `SuspendError`."""
         from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector  # noqa: PLC0415 - loaded already
 
-        timeout = ClientTimeout(total=ANSWER_SECONDS)
+        timeout = ClientTimeout(total=self._answer_seconds)
         try:
             async with (
                 ClientSession(connector=UnixConnector(self._socket_path), timeout=timeout) as session,
@@ -79,5 +96,7 @@ class Suspender:
                 if not response.ok:
                     said = (await response.content.read(ANSWER_AT_MOST)).decode(errors="replace")
                     raise SuspendError(f"the Machine's API answered {response.status}: {said.strip()}")
+        except TimeoutError as error:
+            raise SuspendError(f"{self._socket_path} gave no answer within {self._answer_seconds:g} s") from error
         except (ClientError, OSError) as error:
             raise SuspendError(f"{self._socket_path}: {str(error) or type(error).__name__}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,14 @@ README = PROJECT / "README.md"
 
 def rows(document: Path) -> list[list[str]]:
     """Return the cells of every table row but the heads."""
-    lines = [line for line in document.read_text().splitlines() if line.startswith("|")]
+    return rows_of(document.read_text())
+
+
+def rows_of(text: str) -> list[list[str]]:
+    """Return the cells of every table row of a text but the heads."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return [row for row in cells if not set(row[0]) <= {"-"} and row[0] not in {"behaviour", "variable"}]
+    return [row for row in cells if not set(row[0]) <= {"-"} and row[0] not in {"behaviour", "variable", "against"}]
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
@@ -62,3 +68,34 @@ def help_of(module: str, *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+FILES_SHOWN = [
+    *re.finditer(r"`([\w/]+\.py)`:\n\n```python\n(.*?)```", (PROJECT / "docs/adapting.md").read_text(), re.DOTALL)
+]
+
+
+def test_the_files_that_adapting_shows_are_the_ones_that_are_tested() -> None:
+    assert [shown[1] for shown in FILES_SHOWN] == ["tests/examples/flags.py", "tests/examples/test_flags.py"]
+    for shown in FILES_SHOWN:
+        assert shown[2] == (PROJECT / shown[1]).read_text(), f"docs/adapting.md: its {shown[1]} is not the file"
+
+
+def test_the_paths_settings_and_names_that_adapting_gives_exist() -> None:
+    text = (PROJECT / "docs/adapting.md").read_text()
+    names = {setting.name for setting in SETTINGS}
+    assert set(re.findall(r"`([A-Z_]+)=", text)) <= names | {"APP"}
+    for module, function in re.findall(r"`((?:\w+\.)+)(\w+)\(request\)`", text):
+        assert callable(getattr(import_module(module.rstrip(".")), function))
+
+
+def test_security_names_a_test_that_exists_for_everything_it_says_is_defended() -> None:
+    existing = set(re.findall(r"def (test_\w+)", "\n".join(path.read_text() for path in PROJECT.glob("tests/**/*.py"))))
+    text = (PROJECT / "docs/security.md").read_text()
+    defended = rows_of(text.partition("## What is defended")[2].partition("\n## ")[0])
+    assert len(defended) > 15
+    for against, how, shown in defended:
+        tests = re.findall(r"`(test_\w+)`", shown)
+        assert how, against
+        assert tests, f"{against}: no test"
+        assert set(tests) <= existing, f"{against}: there is no test {set(tests) - existing}"

@@ -157,8 +157,10 @@ def _token(authorization: str) -> bytes | None:
     """Return the token in the value of an Authorization header, or None when there is none."""
     scheme, _, credentials = authorization.partition(" ")
     credentials = credentials.strip()
-    if scheme.lower() == "bearer" and credentials:
-        return credentials.encode(errors="replace")
+    if not credentials:
+        return None
+    if scheme.lower() == "bearer":
+        return credentials.encode(errors="surrogateescape")  # the bytes that came
     if scheme.lower() == "basic":
         try:
             return b64decode(credentials, validate=True).partition(b":")[2]
@@ -187,12 +189,12 @@ def _mode(body: bytes) -> Mode:
     if not body.strip():
         return Mode.STOP
     try:
-        asked = json.loads(body)
+        asked = json.loads(body, object_pairs_hook=tuple)  # a dict would hide a name that comes twice
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{expected}, got no JSON") from error
-    if not isinstance(asked, dict) or asked.keys() - {"mode"}:
-        raise ValueError(expected)
-    mode = asked.get("mode", Mode.STOP)
-    if not isinstance(mode, str) or mode not in set(Mode):
-        raise ValueError(f"{expected}, got {json.dumps(mode)[:100]}")
-    return Mode(mode)
+    for mode in Mode:
+        if asked == (("mode", mode),):
+            return mode
+    if asked == ():
+        return Mode.STOP
+    raise ValueError(f"{expected}, got another")

@@ -1,4 +1,7 @@
-"""The admin side: its routes and what they answer, and how it starts and drains."""
+"""The admin side: its routes and what they answer, and how it starts and drains.
+
+The panel and your application are imported by whom first needs them: who waits for another answer does not pay for it.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,30 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from private_svc.peers import Directory
-from private_svc.web import mount, panel, status
+from private_svc import logs
 from private_svc.web.actions import Actions
+from private_svc.web.caller import connection_of
 from private_svc.web.connections import CALLER_SECONDS, Connections
-from private_svc.web.guard import Guard, connection_of, json_line
+from private_svc.web.guard import Guard, json_line
 from private_svc.web.negotiate import Form, negotiate
+from private_svc.web.websockets import WebSockets
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Awaitable
 
     from private_svc.context import Context
     from private_svc.departure import Departure
+    from private_svc.peers import Directory
     from private_svc.suspend import Suspender
+    from private_svc.web.status import Status
 
 SECRET_WORDS = ("authorization", "cookie", "token", "secret", "password", "api-key")
 STATIC_FILES = {"panel.css": "text/css", "panel.js": "text/javascript", "icon.svg": "image/svg+xml"}
 PROBE = "flycast-probe.pyz"
 PROBE_FILE = Path(__file__).parents[2] / PROBE  # beside the packages
 CUT_SECONDS = 0.1  # for a cancelled request to notice
+CLEANUP_SECONDS = 1.0  # for an application to put its things away
 
 
 class Runner(web.AppRunner):
@@ -50,16 +58,19 @@ class Admin:
         context: Context,
         departure: Departure,
         suspender: Suspender,
+        directory: Directory | None,
         caller_seconds: float = CALLER_SECONDS,
     ) -> None:
         self._context = context
         self._suspender = suspender
-        self._directory = Directory(context.machine.app_name) if context.machine.app_name else None
+        self._directory = directory
         self._caller_seconds = caller_seconds
         self._guard = Guard(context)
         self._actions = Actions(context, self._guard, departure, suspender)
         self.web_app = web.Application(middlewares=[self._guard.middleware])
-        self.web_app.on_response_prepare.append(self._guard.mark)
+        websockets = WebSockets()
+        self.web_app.on_response_prepare.extend((self._guard.mark, websockets.note))
+        self.web_app.on_shutdown.append(websockets.close)
         self.web_app.add_routes(
             [
                 web.get("/", self._panel),
@@ -76,30 +87,36 @@ class Admin:
         """Begin to answer; raise `ConfigError` when APP cannot be used."""
         # Every malformed request is an error with a traceback to aiohttp; our own failures are logged by the guard.
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-        await self._mount()
         self._runner = Runner(self.web_app, access_log=None, shutdown_timeout=CUT_SECONDS)
-        await self._runner.setup()
+        if self._context.config.app is None:
+            await self._runner.setup()
+        else:
+            await self._start_with_app(self._context.config.app)
         if self._runner.server is None:
             raise RuntimeError("expected a server after AppRunner.setup(), got None")
         self._connections = Connections("admin", listening, self._runner.server, self._context, self._caller_seconds)
         self._connections.start()
 
+    async def _start_with_app(self, app: tuple[str, str]) -> None:
+        from private_svc.web import mount  # noqa: PLC0415 - see above
+
+        await mount.mount(self.web_app, *app)
+        with mount.blamed(f"{':'.join(app)} did not start"):
+            await self._runner.setup()
+
     async def drain(self, seconds: float) -> int:
         """Answer what has arrived, welcome nothing new; return how many connections were cut after `seconds`."""
         self._guard.draining = True
-        _, cut = await asyncio.gather(self._runner.shutdown(), self._connections.drain(seconds))
-        await self._runner.cleanup()
+        _, cut = await asyncio.gather(
+            _within(seconds, "on_shutdown", self._runner.shutdown()), self._connections.drain(seconds)
+        )
+        await _within(CLEANUP_SECONDS, "cleanup", self._runner.cleanup())
         return cut
 
-    async def _mount(self) -> None:
-        if self._context.config.app is None:
-            return
-        module_name, factory_name = self._context.config.app
-        factory = await asyncio.get_running_loop().run_in_executor(None, mount.find, module_name, factory_name)
-        self.web_app.add_subapp(mount.PREFIX, await mount.make(f"{module_name}:{factory_name}", factory))
-
-    def look(self, request: web.Request) -> status.Status:
+    def look(self, request: web.Request) -> Status:
         """Return what this Machine says of itself to who sent `request`."""
+        from private_svc.web import status  # noqa: PLC0415 - see above
+
         connection, config = connection_of(request), self._context.config
         return status.look(
             self._context,
@@ -112,15 +129,19 @@ class Admin:
 
     async def _panel(self, request: web.Request) -> web.Response:
         """Show this Machine in the form the caller asked for."""
+        from private_svc.web import page, panel  # noqa: PLC0415 - see above
+
         form = negotiate(request.headers.get("Accept", ""))
         if form is Form.JSON:
             return await self._status(request)
         seen = self.look(request)
-        text = panel.as_html(seen) if form is Form.HTML else panel.as_text(seen)
+        text = page.as_html(seen) if form is Form.HTML else panel.as_text(seen)
         return _fresh(web.Response(text=text, content_type=form))
 
     async def _status(self, request: web.Request) -> web.Response:
         """Show this Machine as JSON, whatever was asked for."""
+        from private_svc.web import status  # noqa: PLC0415 - see above
+
         return _fresh(json_line(status.as_json(self.look(request))))
 
     async def _healthz(self, _: web.Request) -> web.Response:
@@ -142,10 +163,12 @@ class Admin:
 
     async def _static(self, request: web.Request) -> web.Response:
         """Serve one of the panel's files."""
+        from private_svc.web import page  # noqa: PLC0415 - see above
+
         name = request.match_info["name"]
         if name not in STATIC_FILES:
             raise web.HTTPNotFound
-        return _fresh(web.Response(text=panel.static_file(name), content_type=STATIC_FILES[name]))
+        return _fresh(web.Response(text=page.static_file(name), content_type=STATIC_FILES[name]))
 
     async def _probe(self, _: web.Request) -> web.StreamResponse:
         """Hand out the probe, where the image was built with it."""
@@ -153,6 +176,15 @@ class Admin:
         if not path.is_file():
             raise web.HTTPNotFound(reason=f"{PROBE} is made by `just pyz`, and by the Dockerfile")
         return web.FileResponse(path, headers={"Content-Type": "application/zip", "Cache-Control": "no-store"})
+
+
+async def _within(seconds: float, part: str, ending: Awaitable[None]) -> None:
+    """Wait for a part of the end: an application that fails or hangs must not keep anybody else from leaving."""
+    try:
+        async with asyncio.timeout(seconds):
+            await ending
+    except Exception:  # noqa: BLE001 - the edge: it is not our code, and we leave anyway
+        logs.event("application failed while leaving", level=logging.ERROR, exc_info=True, part=part)
 
 
 def redacted(name: str, value: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import time
@@ -14,7 +13,8 @@ from aiohttp import web
 
 from private_svc import logs
 from private_svc.ingress import Caller, Ingress
-from private_svc.web.connections import Connection
+from private_svc.web.caller import caller_of, connection_of
+from private_svc.web.marks import marks
 from private_svc.web.negotiate import Form, negotiate
 from private_svc.web.origin import is_our_name
 
@@ -36,7 +36,7 @@ PATH_AT_MOST = 200
 HEALTH_PATH = "/healthz"
 APP_PATH = "/app/"
 SWITCHING_PROTOCOLS = 101
-HEADERS = {"Server": "private-svc", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+CALLER_GONE = 499  # in the accounts alone: who would see it has left
 PANEL_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
@@ -59,6 +59,9 @@ class Guard:
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Refuse the public; answer everybody else, whatever goes wrong, and log it."""
         started_s = time.perf_counter()
+        connection = connection_of(request)
+        if connection is None:  # who it was cannot be told any more, so nothing may come of it
+            return web.Response(status=CALLER_GONE)
         caller = self.caller(request)
         self._activity.requests[caller.ingress] += 1
         exposed = caller.ingress is Ingress.PUBLIC
@@ -66,13 +69,11 @@ class Guard:
             self._context.exposure.through(request.headers.get("X-Forwarded-For", "").rpartition(",")[2])
         refused = exposed and self._private_only
         is_work = not (refused or caller.ingress is Ingress.PLATFORM or request.path == HEALTH_PATH)
-        connection, task = connection_of(request), asyncio.current_task()
-        if connection is not None and task is not None:
-            connection.request_began(task, caller, f"{request.method} {_path(request)}", is_work=is_work)
+        await connection.request_began(request, caller, f"{request.method} {_path(request)}", is_work=is_work)
         if refused:
             self._context.exposure.refuse(caller)
             response: web.StreamResponse = web.Response(status=403, text=REFUSAL)
-        elif request.path != HEALTH_PATH and not is_our_name(request.headers.get("Host", ""), self._allowed_hosts):
+        elif request.path != HEALTH_PATH and not is_our_name(_host(request), self._allowed_hosts):
             response = web.Response(status=421, text=NOT_OUR_NAME)
         else:
             response = await _answer(request, handler)
@@ -92,18 +93,13 @@ class Guard:
 
     def caller(self, request: web.Request) -> Caller:
         """Return who sent `request`."""
-        connection = connection_of(request)
-        if connection is None:
-            return Caller(Ingress.UNKNOWN, request.remote or "")
-        return connection.caller(tuple(request.headers.getall("Fly-Client-IP", ())))
+        return caller_of(request)
 
     async def mark(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add what every answer carries, just before it leaves."""
         context = self._context
         context.boot.stamp("first_response")
-        response.headers.update(HEADERS)
-        response.headers["X-Machine-Id"] = context.machine.machine_id
-        response.headers["Server-Timing"] = context.boot.server_timing(context.awake.resumed_s)
+        response.headers.update(marks(context))
         policy = APP_POLICY if request.path.startswith(APP_PATH) else PANEL_POLICY
         response.headers.setdefault("Content-Security-Policy", policy)
         connection = connection_of(request)
@@ -115,23 +111,34 @@ class Guard:
             response.headers["Connection"] = "close"  # aiohttp chose this header before it asked us
 
 
-def connection_of(request: web.Request) -> Connection | None:
-    """Return the connection that `request` came on, while it is open."""
-    protocol = request.transport.get_protocol() if request.transport is not None else None
-    return protocol if isinstance(protocol, Connection) else None
-
-
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPException as error:
-        response = problem(request, error.status, error.reason)
-        for name in error.headers.keys() - response.headers.keys() - {"Content-Length"}:  # Allow, Location, ...
-            response.headers[name] = error.headers[name]
-        return response
+        return _raised(request, error)
+    except web.RequestPayloadError:
+        return problem(request, 400, "expected a body as its headers announce it")
     except Exception:  # noqa: BLE001 - the edge: one broken handler must not show its insides or stop the service
+        if request.transport is None:
+            return web.Response(status=CALLER_GONE)
         logs.event("handler failed", level=logging.ERROR, exc_info=True, path=_path(request))
+        if request.writer.output_size:
+            request.transport.close()  # an answer that has begun cannot become another
         return problem(request, 500, "Internal Server Error")
+
+
+def _raised(request: web.Request, error: web.HTTPException) -> web.Response:
+    """Return the answer that a handler raised, in the form the caller asked for unless it has words of its own."""
+    if error.text in {None, f"{error.status}: {error.reason}"}:
+        response = problem(request, error.status, error.reason)
+    else:
+        response = web.Response(
+            status=error.status, reason=error.reason, text=error.text, content_type=error.content_type
+        )
+    for name in error.headers.keys() - response.headers.keys() - {"Content-Length"}:  # Allow, Location, ...
+        response.headers[name] = error.headers[name]
+    response.cookies.update(error.cookies)
+    return response
 
 
 def json_line(answer: dict[str, object], status: int = 200) -> web.Response:
@@ -148,6 +155,13 @@ def problem(request: web.Request, status: int, reason: str) -> web.Response:
     if form is Form.HTML:
         text = f"<!doctype html><html lang=en><title>{status}</title><h1>{status}</h1><p>{escape(reason)}</p></html>\n"
     return web.Response(status=status, text=text, content_type=form)
+
+
+def _host(request: web.Request) -> str:
+    """Return the name that `request` is for: that of an absolute target counts, not Host (RFC 9112 section 3.2.2)."""
+    if request.raw_path.startswith(("/", "*")):
+        return request.headers.get("Host", "")
+    return request.url.host or ""
 
 
 def _path(request: web.Request) -> str:

@@ -1,20 +1,16 @@
-"""The panel: the `Status` of this Machine as text and as a page."""
+"""The panel in words: what a `Status` says to a terminal, and the sentences that the page shares with it."""
 
 from __future__ import annotations
 
-from functools import cache
-from html import escape
-from pathlib import Path
-from string import Template
+from itertools import starmap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from private_svc.web.status import Open, Status
+    from private_svc.peers import Peer, Peers
+    from private_svc.web.status import Open, Sleep, Status
 
-STATIC = Path(__file__).with_name("static")
-UNSET = "not on Fly"
 HOW = {
     "flycast": "over Flycast, through Fly Proxy",
     "public": "through a public address",
@@ -24,103 +20,182 @@ HOW = {
     "unknown": "from outside Fly's networks",
 }
 
-
-Section = tuple[str, list[tuple[str, str]]]
+Row = tuple[str, str]
 
 
 def as_text(status: Status) -> str:
     """Return the status for a terminal."""
     lines = [headline(status)]
-    for title, rows in sections(status):
-        lines += ["", title, *(f"  {name:<16} {value}" for name, value in rows)]
+    if status.fix:
+        lines += ["", exposed(status), *(f"  {command}" for command in status.fix)]
+    for title, rows in _sections(status):
+        lines += ["", title, *(f"  {name:<16} {value}".rstrip() for name, value in rows)]
     return "\n".join(lines) + "\n"
-
-
-def as_html(status: Status) -> str:
-    """Return the status as a page that needs no script."""
-    cards = "".join(_card(title, rows) for title, rows in sections(status)[1:])  # the head says how you came
-    page = Template(static_file("page.html"))
-    return page.substitute(
-        title=escape(status.machine.app_name or "private-svc"),
-        how=escape(f"You came {HOW[status.you.ingress]}"),
-        ingress=escape(status.you.ingress),
-        client=escape(status.you.client),
-        headline=escape(headline(status)),
-        exposed=_banner(status),
-        cards=cards,
-        version=escape(status.version),
-    )
-
-
-@cache
-def static_file(name: str) -> str:
-    """Return a file that belongs to the page, read once."""
-    return (STATIC / name).read_text(encoding="utf-8")
 
 
 def headline(status: Status) -> str:
     """Return the status in one line."""
-    state = "draining" if status.draining else "awake"
-    return f"Machine {status.machine.machine_id} is {state}, up {duration(status.uptime_ms / 1000)}"
+    return f"Machine {status.machine.machine_id} is {state(status)}, {age(status)}"
+
+
+def state(status: Status) -> str:
+    """Return the state of this Machine, which answers and so is up."""
+    return "draining" if status.draining else "awake"
+
+
+def age(status: Status) -> str:
+    """Return how long this Machine is up, and how much of it awake."""
+    up = f"up {duration(status.uptime_ms / 1000)}"
+    if not status.resumes:
+        return up
+    return f"{up}, {duration(status.awake_ms / 1000)} of it awake, {counted(status.resumes, 'resume')}"
+
+
+def exposed(status: Status) -> str:
+    """Return what came in through a public address; the commands that end it are in `status.fix`."""
+    came, refused = counted(status.requests.get("public", 0), "request"), counted(status.refused, "caller")
+    return f"Exposed: {came} came through a public address, {refused} refused. To end it:"
+
+
+def verdict(status: Status, you: str) -> str:
+    """Return what keeps this Machine awake in one sentence; `you` is what the reader is, as in `this page`."""
+    if status.draining:
+        return "It is going: what is under way ends, nothing new begins"
+    total, unseen = sum(status.kept_awake_by.values()), status.unseen_by_proxy
+    if not total:
+        return f"Nothing but {you}: Fly may stop it"
+    sentence = _and([counted(count, kind) for kind, count in status.kept_awake_by.items()])
+    sentence += " keeps it awake" if total == 1 else " keep it awake"
+    if unseen:
+        sentence += f"; {'it' if total == 1 else f'{unseen} of them'} came directly, which Fly Proxy does not count"
+    return sentence
+
+
+def effect(visitor: Open) -> str:
+    """Return what an open connection does to the sleep of this Machine."""
+    if visitor.is_you:
+        return "this is you"
+    return "keeps it awake" if visitor.keeps_awake else "lets it sleep"
+
+
+def waiting(visitor: Open) -> str:
+    """Return for how long an open connection is here, and what it waits for."""
+    here = f"open {duration(visitor.age_seconds)}"
+    if not visitor.waits_for:
+        return f"{here}, asks nothing"
+    return f"{here}, waits {duration(visitor.waiting_seconds)} for {visitor.waits_for}"
+
+
+def more(status: Status) -> str:
+    """Return how many open connections are not listed; "" when all are."""
+    hidden = status.open_count - len(status.open)
+    return f"and {counted(hidden, 'more connection')}" if hidden else ""
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time as people say it: `4.2 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`."""
+    """Return a length of time as people say it: `4.2 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`, `5 min`."""
     if seconds < 60:  # noqa: PLR2004 - a minute
         return f"{seconds:.1f} s"
     minutes, rest_s = divmod(int(seconds), 60)
     hours, rest_min = divmod(minutes, 60)
     days, rest_h = divmod(hours, 24)
-    if days:
-        return f"{days} d {rest_h} h"
-    return f"{hours} h {rest_min} min" if hours else f"{minutes} min {rest_s} s"
+    parts = [(days, "d"), (rest_h, "h"), (rest_min, "min"), (rest_s, "s")]
+    first = next(place for place, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
 
 
-def sections(status: Status) -> list[Section]:
+def moment(ms: float) -> str:
+    """Return how long after exec something was, in milliseconds while that is a small number."""
+    return f"{ms:.1f} ms" if ms < 10_000 else duration(ms / 1000)  # noqa: PLR2004 - small
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things: `1 request`, `2 requests`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def facts(status: Status) -> list[Row]:
+    """Return what Fly told this Machine about itself."""
+    machine = status.machine
+    told = [
+        ("app", machine.app_name or "not on Fly"),
+        ("Machine", machine.machine_id),
+        ("region", machine.region),
+        ("process group", machine.process_group),
+        ("image", machine.image_ref),
+        ("Machine version", machine.machine_version),
+        ("6PN address", machine.private_ip),
+        ("public IPv6", machine.public_ip),
+    ]
+    return [(name, value) for name, value in told if value]
+
+
+def asleep_or_not(peers: Peers, machine_id: str) -> list[tuple[Peer, str]]:
+    """Return the Machines of the app and what each is: the one that answers first, then the started ones."""
+    ordered = sorted(peers.machines or (), key=lambda it: (it.machine_id != machine_id, not it.started, it))
+    return [(it, "started" if it.started else "asleep") for it in ordered]
+
+
+def about_peers(peers: Peers) -> str:
+    """Return how far the list of Machines can be believed; "" when there is nothing to say."""
+    if peers.problem:
+        return f"DNS: {peers.problem}"
+    if peers.machines is None:
+        return "asking DNS"
+    return "" if peers.machines else "DNS knows no Machine of this app"
+
+
+def by_itself(sleep: Sleep) -> str:
+    """Return when this Machine goes to sleep without being told."""
+    if not sleep.idle_exit_seconds:
+        return "when Fly's autostop finds it without load (IDLE_EXIT_SECONDS is 0)"
+    does = "exits" if sleep.idle_action == "exit" else "suspends"
+    seconds = sleep.idle_exit_seconds
+    after = f"{seconds} s" if seconds < 60 else duration(seconds)  # noqa: PLR2004 - a minute
+    return f"{does} after {after} without work"
+
+
+def sleep_command(status: Status) -> str:
+    """Return the command that puts this Machine to sleep."""
+    app_name = status.machine.app_name
+    port = next((it["address"].rpartition(":")[2] for it in status.listeners if it["name"] == "admin"), "8080")
+    host = f"{app_name}.flycast" if app_name else f"localhost:{port}"
+    return f'curl -X POST -H "Authorization: Bearer $ADMIN_TOKEN" {host}/api/sleep'
+
+
+def _sections(status: Status) -> list[tuple[str, list[Row]]]:
     """Return the status as titled rows, in the order people look for them."""
-    machine, counts = status.machine, {"requests": status.requests, "hellos": status.hellos}
-    about = [
-        ("app", machine.app_name or UNSET),
-        ("machine", machine.machine_id),
-        ("region", machine.region or UNSET),
-        ("process group", machine.process_group or UNSET),
-        ("image", machine.image_ref or UNSET),
-        ("machine version", machine.machine_version or UNSET),
-        ("6PN address", machine.private_ip or UNSET),
-        ("public IPv6", machine.public_ip or "none"),
-    ]
-    return [
+    sleep, peers = status.sleep, status.peers
+    awake = [(it.kind.value, _visitor(it)) for it in status.open if not it.is_you]
+    sections = [
         ("You", [("came in", f"{status.you.ingress}: {HOW[status.you.ingress]}"), ("client", status.you.client)]),
-        ("Machine", about),
+        (verdict(status, "this request"), awake + ([("", more(status))] if more(status) else [])),
+        ("Machine", facts(status)),
         ("Bound", [(it["name"], f"{it['address']}, reached by {it['reach']}") for it in status.listeners]),
-        ("Boot", [(phase.replace("_", " "), f"{ms:.1f} ms") for phase, ms in status.boot_ms.items()]),
-        ("Served", [*((name, _counts(of)) for name, of in counts.items()), ("refused", f"{status.refused} public")]),
-        ("Open now", [_visitor(visitor) for visitor in status.open] or [("nobody", "")]),
+        ("Boot, after exec", [(phase.replace("_", " "), moment(ms)) for phase, ms in status.boot_ms.items()]),
+        ("Served", [*starmap(_served, (("requests", status.requests), ("hellos", status.hellos)))]),
+        ("Sleep", [("by itself", by_itself(sleep)), ("by hand", sleep.actions_off or sleep_command(status))]),
     ]
+    if sleep.failure:
+        sections[-1][1].append(("last failure", sleep.failure))
+    if peers is not None:
+        here = status.machine.machine_id
+        listed = [(it.machine_id, _peer(it, now, here)) for it, now in asleep_or_not(peers, here)]
+        sections.insert(3, ("Machines", listed + ([("", about_peers(peers))] if about_peers(peers) else [])))
+    return sections
 
 
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
+def _visitor(visitor: Open) -> str:
+    return f"{visitor.caller.ingress} {visitor.caller.client}, {waiting(visitor)}; {effect(visitor)}"
 
 
-def _visitor(visitor: Open) -> tuple[str, str]:
-    waits = (
-        f"waits {duration(visitor.waiting_seconds)} for {visitor.waits_for}" if visitor.waits_for else "asks nothing"
-    )
-    mark = "this request" if visitor.is_you else "keeps it awake" if visitor.keeps_awake else "lets it sleep"
-    return visitor.listener, f"{visitor.caller.ingress} {visitor.caller.client}, {waits}; {mark}"
+def _peer(peer: Peer, now: str, here: str) -> str:
+    return f"{peer.region}, {now}{', this one' if peer.machine_id == here else ''}"
 
 
-def _card(title: str, rows: list[tuple[str, str]]) -> str:
-    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
-    return f"<section><h2>{escape(title)}</h2><dl>{items}</dl></section>"
+def _served(name: str, counts: Mapping[str, int]) -> Row:
+    return name, ", ".join(f"{count} {ingress}" for ingress, count in counts.items()) or "none"
 
 
-def _banner(status: Status) -> str:
-    if not status.fix:
-        return ""
-    commands = ", ".join(f"<code>{escape(command)}</code>" for command in status.fix)
-    return (
-        f'<p class="exposed" role="alert"><strong>Exposed.</strong> {status.requests.get("public", 0)} requests came '
-        f"through a public address, {status.refused} callers were refused. To end it: {commands}.</p>"
-    )
+def _and(words: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from private_svc.ingress import Ingress
-from private_svc.web.connections import CALLER_SECONDS, Connection, Connections
+from private_svc.web.connection import Connection
+from private_svc.web.connections import CALLER_SECONDS, Connections
+from private_svc.web.marks import marks
 
 if TYPE_CHECKING:
     import socket
 
     from private_svc.context import Context
+    from private_svc.ingress import Caller
 
 OPEN_AT_MOST = 16
 MAY_SCRAPE = (Ingress.SIX_PN, Ingress.LOOPBACK, Ingress.PLATFORM)
@@ -43,13 +46,17 @@ class Scrape:
         await self._connections.drain(0)
         await self._server.shutdown(0)
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
         protocol = request.transport.get_protocol() if request.transport is not None else None
-        task = asyncio.current_task()
-        if not isinstance(protocol, Connection) or task is None:
+        if not isinstance(protocol, Connection):  # it has gone again
             return web.Response(status=500)
         caller = protocol.caller(())
-        protocol.request_began(task, caller, f"{request.method} {request.path[:100]}", is_work=False)
+        await protocol.request_began(request, caller, f"{request.method} {request.path[:100]}", is_work=False)
+        response = await self._answer_to(request, caller)
+        response.headers.update(marks(self._context))
+        return response
+
+    async def _answer_to(self, request: web.BaseRequest, caller: Caller) -> web.Response:
         if caller.ingress not in MAY_SCRAPE:
             return web.Response(status=403, text="403: metrics are for 6PN and this Machine\n")
         if request.path != "/metrics":

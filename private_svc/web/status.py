@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from private_svc import __version__
@@ -21,18 +22,30 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 OPEN_SHOWN = 100
+SEEN_BY_PROXY = (Ingress.FLYCAST, Ingress.PUBLIC, Ingress.PLATFORM)  # the load that autostop looks at (FLY_FACTS 5)
+
+
+class Kind(StrEnum):
+    """What an open connection is."""
+
+    REQUEST = "request"
+    WEBSOCKET = "WebSocket"
+    HELLO = "hello"
+    IDLE = "idle connection"
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
     """A connection that is open now; who waits for work keeps this Machine awake."""
 
+    kind: Kind
     listener: str
     caller: Caller
     age_seconds: float
     waits_for: str
     waiting_seconds: float
     keeps_awake: bool
+    seen_by_proxy: bool
     is_you: bool
 
 
@@ -48,7 +61,10 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The model; times in the unit that a name says, milliseconds since exec for the boot phases."""
+    """The model; times in the unit that a name says, milliseconds since exec for the boot phases.
+
+    `kept_awake_by` counts by kind who else than you keeps this Machine awake; `unseen_by_proxy` of them came directly.
+    """
 
     version: str
     machine: Machine
@@ -64,7 +80,8 @@ class Status:
     fix: tuple[str, ...]
     open: tuple[Open, ...]
     open_count: int
-    kept_awake_by: int
+    kept_awake_by: Mapping[str, int]
+    unseen_by_proxy: int
     peers: Peers | None
     sleep: Sleep
     draining: bool
@@ -79,9 +96,8 @@ def look(
     hellos: Counter[str] = Counter()
     for (ingress, _), count in activity.hellos.items():
         hellos[ingress.value] += count
-    visits = sorted(
-        activity.visits, key=lambda visit: not visit.is_work
-    )  # the longest here first, work before the rest
+    visits = sorted(activity.visits, key=lambda visit: not visit.is_work)  # the longest here first, work before rest
+    others = [visit for visit in visits if visit.is_work and visit is not your_visit]
     return Status(
         version=__version__,
         machine=context.machine,
@@ -92,12 +108,13 @@ def look(
         resumes=context.awake.resumes,
         boot_ms={phase: round(ms, 1) for phase, ms in boot.phases_ms.items()},
         requests={ingress.value: count for ingress, count in activity.requests.items()},
-        hellos=hellos,
+        hellos=dict(hellos),
         refused=activity.refused,
         fix=context.exposure.fix if activity.requests.get(Ingress.PUBLIC) or activity.refused else (),
         open=tuple(_open(visit, your_visit) for visit in visits[:OPEN_SHOWN]),
         open_count=len(visits),
-        kept_awake_by=sum(visit.is_work and visit is not your_visit for visit in visits),
+        kept_awake_by=dict(Counter(_kind(visit).value for visit in others)),
+        unseen_by_proxy=sum(visit.caller.ingress not in SEEN_BY_PROXY for visit in others),
         peers=peers,
         sleep=sleep,
         draining=draining,
@@ -110,13 +127,23 @@ def as_json(status: Status) -> dict[str, object]:
 
 
 def _open(visit: Visit, your_visit: Visit | None) -> Open:
-    now_s = clock()
+    now_s, kind = clock(), _kind(visit)
     return Open(
+        kind=kind,
         listener=visit.listener,
         caller=visit.caller,
         age_seconds=round(now_s - visit.since_s, 1),
-        waits_for=visit.doing,
+        waits_for=visit.doing.removeprefix(f"{Kind.WEBSOCKET} "),
         waiting_seconds=round(now_s - visit.doing_since_s, 1) if visit.doing else 0.0,
         keeps_awake=visit.is_work,
+        seen_by_proxy=visit.caller.ingress in SEEN_BY_PROXY,
         is_you=visit is your_visit,
     )
+
+
+def _kind(visit: Visit) -> Kind:
+    if visit.listener == "hello":
+        return Kind.HELLO
+    if visit.doing.startswith(Kind.WEBSOCKET):
+        return Kind.WEBSOCKET
+    return Kind.REQUEST if visit.doing else Kind.IDLE

@@ -49,5 +49,5 @@ def _whole(client: str) -> str:
     """Return what counts as one client."""
     address = parse(client)
     if not isinstance(address, IPv6Address):
-        return client
+        return client if address is None else str(address)
     return str(IPv6Network((address, 112 if address in SIX_PN else 64), strict=False))

@@ -16,7 +16,9 @@ from tests.private_svc.making import FLY, context, seen_as
 from tests.private_svc.process import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+
+    from private_svc.peers import Directory
 
 PROXY = "::ffff:172.16.3.4"
 
@@ -24,12 +26,19 @@ PROXY = "::ffff:172.16.3.4"
 class Site:
     """An admin listener whose callers all seem to come from one peer."""
 
-    def __init__(self, peer: str, caller_seconds: float, settings: dict[str, str]) -> None:
+    def __init__(
+        self,
+        peer: str,
+        caller_seconds: float,
+        directory: Directory | None,
+        settings: dict[str, str],
+        api: str = "/nowhere/api",
+    ) -> None:
         self.context = context(seen_as(peer), fly=FLY, **settings)
         self.activity = self.context.activity
         self.departure = Departure()
-        self.suspender = Suspender(self.context.machine, "/nowhere/api")
-        self.admin = Admin(self.context, self.departure, self.suspender, caller_seconds)
+        self.suspender = Suspender(self.context.machine, api)
+        self.admin = Admin(self.context, self.departure, self.suspender, directory, caller_seconds)
         self.entered = asyncio.Event()
         self.release = asyncio.Event()
         self.ended = asyncio.Event()
@@ -83,6 +92,18 @@ class Site:
         writer.write("\r\n".join(lines).encode())
         return Answer(await reader.read())
 
+    async def send(self, sent: bytes) -> bytes:
+        """Send whatever it is; return all that comes until the connection ends."""
+        reader, writer = await self.open()
+        writer.write(sent)
+        return await reader.read()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until `condition` holds; the timeout of the site bounds it."""
+    while not condition():  # noqa: ASYNC110 - the accounts of the service have no event for each change
+        await asyncio.sleep(0)
+
 
 class Answer:
     def __init__(self, raw: bytes) -> None:
@@ -94,7 +115,13 @@ class Answer:
 
 
 @asynccontextmanager
-async def site(peer: str = "::1", caller_seconds: float = PATIENCE_SECONDS, **settings: str) -> AsyncIterator[Site]:
-    made = Site(peer, caller_seconds, settings)
+async def site(
+    peer: str = "::1",
+    caller_seconds: float = PATIENCE_SECONDS,
+    directory: Directory | None = None,
+    api: str = "/nowhere/api",
+    **settings: str,
+) -> AsyncIterator[Site]:
+    made = Site(peer, caller_seconds, directory, settings, api)
     async with made.serving():
         yield made

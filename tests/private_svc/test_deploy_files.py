@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from private_svc import config
+from private_svc.web import admin
 from tests.private_svc.process import ROOT
 
 FLY: dict[str, Any] = tomllib.loads((ROOT / "fly.toml").read_text(encoding="utf-8"))
@@ -17,8 +18,8 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
 def test_the_drain_fits_into_kill_timeout() -> None:
-    drain_seconds = config.read(FLY["env"]).drain_seconds
-    assert drain_seconds + 1 <= float(FLY["kill_timeout"].removesuffix("s"))
+    leaving_seconds = config.read(FLY["env"]).drain_seconds + admin.CUT_SECONDS + admin.CLEANUP_SECONDS
+    assert leaving_seconds + 0.5 <= float(FLY["kill_timeout"].removesuffix("s"))
     assert FLY["kill_signal"] == "SIGINT"
 
 
@@ -28,6 +29,8 @@ def test_the_ports_are_the_services_own() -> None:
     (raw,) = FLY["services"]
     assert settings.hello_port == config.read({}).hello_port == raw["internal_port"]
     assert raw["ports"] == [{"port": settings.hello_port, "handlers": []}]
+    assert FLY["metrics"] == [{"port": settings.metrics_port, "path": "/metrics"}]
+    assert settings.metrics_port == config.read({}).metrics_port, "what is scraped is what is bound without a setting"
     assert re.findall(r"^EXPOSE (.*)$", DOCKERFILE, re.MULTILINE) == [f"{settings.port} {settings.hello_port}"]
 
 

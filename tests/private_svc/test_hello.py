@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from private_svc.activity import Greeted
 from private_svc.hello import Hello
-from tests.private_svc.making import context
+from private_svc.ingress import Ingress
+from tests.private_svc.making import context, seen_as
 from tests.private_svc.process import PATIENCE_SECONDS, service
+from tests.private_svc.test_preface import NO_PREFACES, PREFACES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from private_svc.activity import Activity
+    from private_svc.context import Context
 
 CLIENTS = 1000
+FLYCAST, PUBLIC = PREFACES["v1 IPv6"][0], PREFACES["v2 IPv4"][0]
 
 
 def everything(connection: socket.socket) -> bytes:
@@ -129,3 +134,120 @@ async def test_draining_greets_who_is_queued_and_tells_who_was_cut() -> None:
             queued.settimeout(PATIENCE_SECONDS)
             assert everything(queued) == b"hello\n"
         assert not activity.visits
+
+
+@asynccontextmanager
+async def behind_proxy(
+    peer: str = "172.16.3.4", close_seconds: float = PATIENCE_SECONDS, private_only: str = "1"
+) -> AsyncIterator[tuple[Context, socket.socket]]:
+    """Serve hello with HELLO_PROXY_PROTOCOL on; yield a connection that seems to come from `peer`."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        made = context(seen_as(peer), HELLO_PROXY_PROTOCOL="on", PRIVATE_ONLY=private_only)
+        hello = Hello(loop, listening, made, close_seconds)
+        hello.start()
+        with socket.create_connection(listening.getsockname()) as caller:
+            caller.setblocking(False)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                yield made, caller
+        await hello.drain(PATIENCE_SECONDS)
+
+
+async def said_to(caller: socket.socket) -> bytes:
+    """Return all that comes until the other side closes its half; a reset is an error."""
+    loop = asyncio.get_running_loop()
+    received = b""
+    while chunk := await loop.sock_recv(caller, 100):
+        received += chunk
+    return received
+
+
+@pytest.mark.parametrize("name", PREFACES)
+async def test_who_is_behind_the_proxy_is_greeted_unless_that_is_the_public(name: str) -> None:
+    data, preface = PREFACES[name]
+    ingress = {"fdaa:0:18::9": Ingress.FLYCAST, "203.0.113.7": Ingress.PUBLIC}.get(preface.source, Ingress.PLATFORM)
+    outcome = Greeted.REFUSED if ingress is Ingress.PUBLIC else Greeted.GREETED
+    async with behind_proxy() as (made, caller):
+        caller.sendall(data)
+        assert await said_to(caller) == (b"" if outcome is Greeted.REFUSED else b"hello\n")
+    assert made.activity.hellos == {(ingress, outcome): 1}
+
+
+async def test_the_public_is_refused_counted_and_the_log_names_the_address_to_release(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with behind_proxy() as (made, caller):
+        caller.sendall(PUBLIC + b"let me in\n" * 10_000)
+        assert await said_to(caller) == b"", "an empty close, and no reset although more was said than was read"
+    assert made.activity.refused == 1
+    assert made.exposure.fix[-1].startswith("fly ips release 66.241.125.1 -a ")
+    (refused,) = [record.__dict__["fields"] for record in caplog.records if record.getMessage() == "refused"]
+    assert (refused["client"], refused["ingress"]) == ("203.0.113.7", "public")
+    assert made.exposure.fix[-1] in refused["fix"]
+
+
+async def test_the_public_is_greeted_when_private_only_is_off() -> None:
+    async with behind_proxy(private_only="0") as (made, caller):
+        caller.sendall(PUBLIC)
+        assert await said_to(caller) == b"hello\n"
+    assert made.activity.hellos == {(Ingress.PUBLIC, Greeted.GREETED): 1}
+
+
+async def test_a_health_check_that_connects_and_goes_is_no_work() -> None:
+    async with behind_proxy() as (made, caller):
+        caller.shutdown(socket.SHUT_WR)
+        assert await said_to(caller) == b""
+        assert made.activity.quiet.is_set()
+    assert made.activity.hellos == {(Ingress.PLATFORM, Greeted.NO_PREFACE): 1}
+
+
+@pytest.mark.parametrize("sent", [b"", b"P", FLYCAST[:-1]])
+async def test_a_proxy_that_says_nothing_more_is_closed_when_its_time_is_up(sent: bytes) -> None:
+    async with behind_proxy(close_seconds=0.05) as (made, caller):
+        caller.sendall(sent)
+        assert await said_to(caller) == b""
+    assert made.activity.hellos == {(Ingress.PLATFORM, Greeted.NO_PREFACE): 1}
+    assert not made.activity.visits
+
+
+@pytest.mark.parametrize("name", NO_PREFACES)
+async def test_what_is_no_preface_is_closed_without_a_word_and_without_a_reset(name: str) -> None:
+    async with behind_proxy() as (made, caller):
+        caller.sendall(NO_PREFACES[name] + b"\r\n" * 10_000)
+        assert await said_to(caller) == b""
+    assert made.activity.hellos == {(Ingress.PLATFORM, Greeted.BAD_PREFACE): 1}
+
+
+@pytest.mark.parametrize("peer", ["fdaa:0:18::9", "::1", "192.0.2.1"])
+async def test_who_does_not_come_through_the_proxy_is_greeted_at_once_and_a_preface_of_theirs_means_nothing(
+    peer: str,
+) -> None:
+    async with behind_proxy(peer) as (made, caller):
+        assert await said_to(caller) == b"hello\n"
+        caller.sendall(PUBLIC)
+    ((ingress, outcome),) = made.activity.hellos
+    assert outcome is Greeted.GREETED
+    assert ingress not in {Ingress.PLATFORM, Ingress.PUBLIC, Ingress.FLYCAST}
+    assert made.activity.refused == 0
+
+
+@pytest.mark.parametrize("data", [FLYCAST, PREFACES["v2 IPv6"][0]], ids=["v1", "v2"])
+async def test_a_preface_may_arrive_in_any_two_parts(data: bytes) -> None:
+    for cut in range(1, len(data)):
+        async with behind_proxy() as (made, caller):
+            caller.sendall(data[:cut])
+            for _ in range(3):  # the service reads what there is
+                await asyncio.sleep(0)
+            assert not made.activity.hellos, f"decided after {cut} of {len(data)} bytes"
+            caller.sendall(data[cut:] + b"are you there?\n")
+            assert await said_to(caller) == b"hello\n", f"cut after {cut} bytes"
+        assert made.activity.hellos == {(Ingress.FLYCAST, Greeted.GREETED): 1}
+
+
+async def test_a_preface_may_arrive_a_byte_at_a_time() -> None:
+    async with behind_proxy() as (_, caller):
+        for byte in FLYCAST:
+            caller.sendall(bytes([byte]))
+            await asyncio.sleep(0)
+        assert await said_to(caller) == b"hello\n"

@@ -41,6 +41,29 @@ def test_without_ipv6_it_listens_on_ipv4_and_says_so(reason: int) -> None:
     listener.socket.close()
 
 
+def test_a_socket_off_the_proxy_takes_no_caller_over_ipv4() -> None:
+    listener = listeners.bind_off_proxy("metrics", "METRICS_PORT", 0)
+    listeners.listen(listener)
+    socket.create_connection(("::1", port_of(listener)), timeout=5).close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port_of(listener)), timeout=5)
+    assert listener.reach == "6PN and ::1"
+    listener.socket.close()
+
+
+@pytest.mark.parametrize("reason", listeners.NO_IPV6, ids=errno.errorcode.get)
+def test_without_ipv6_a_socket_off_the_proxy_is_for_this_machine_alone(reason: int) -> None:
+    def no_ipv6(family: int, kind: int, protocol: int) -> _socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(reason, os.strerror(reason))
+        return _socket.socket(family, kind, protocol)
+
+    listener = listeners.bind_off_proxy("metrics", "METRICS_PORT", 0, no_ipv6)
+    assert listener.address.startswith("127.0.0.1:")
+    assert "no IPv6" in listener.reach
+    listener.socket.close()
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_a_port_in_use_names_the_port_the_process_and_the_remedy(host: str) -> None:
     opened: list[_socket.socket] = []

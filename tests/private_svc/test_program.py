@@ -50,6 +50,14 @@ def test_a_port_in_use_is_one_line_and_status_1() -> None:
     assert result.stderr.count("\n") == 1
 
 
+def test_a_metrics_port_in_use_greets_nobody_either() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
+        port = other.getsockname()[1]
+        result = run(PORT="0", HELLO_PORT="0", METRICS_PORT=str(port))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"METRICS_PORT: cannot listen on port {port}: ")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_status_0(number: signal.Signals) -> None:
     with service() as running:

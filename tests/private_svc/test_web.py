@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from private_svc.activity import Greeted
+from private_svc.ingress import Ingress
 from tests.private_svc.making import FLY
 from tests.private_svc.process import PATIENCE_SECONDS
 from tests.private_svc.site import PROXY, Answer, site
@@ -68,16 +70,29 @@ async def test_the_status_is_json_whatever_was_asked_for_and_tells_how_you_came(
     assert status["requests"] == {"flycast": 1}
     (you,) = status["open"]
     assert (you["listener"], you["waits_for"], you["is_you"]) == ("admin", "GET /api/status", True)
-    assert status["kept_awake_by"] == 0, "only others count"
+    assert status["kept_awake_by"] == {}, "only others count"
 
 
-async def test_the_page_escapes_what_it_shows_and_needs_nothing_from_elsewhere() -> None:
+async def test_the_status_counts_the_others_who_wait_and_who_of_them_fly_proxy_does_not_see() -> None:
+    async with site("fdaa:0:18::9") as here:
+        held = asyncio.create_task(here.ask("/held"))
+        await here.entered.wait()
+        status = json.loads((await here.ask("/api/status")).text)
+        here.release.set()
+        await held
+    assert status["kept_awake_by"] == {"request": 1}
+    assert status["unseen_by_proxy"] == 1
+    assert [(it["kind"], it["waits_for"], it["keeps_awake"]) for it in status["open"] if not it["is_you"]] == [
+        ("request", "GET /held", True)
+    ]
+
+
+async def test_hellos_are_in_the_status_by_ingress() -> None:
     async with site() as here:
-        page = (await here.ask("/", f"Accept: {BROWSER}")).text
-    assert "private-&lt;svc&gt;" in page
-    assert "<svc>" not in page
-    for absent in ("http://", "https://", "style=", "$"):
-        assert absent not in page
+        here.activity.hellos[Ingress.PLATFORM, Greeted.GREETED] += 2
+        here.activity.hellos[Ingress.PLATFORM, Greeted.REFUSED] += 1
+        answer = await here.ask("/api/status")
+    assert json.loads(answer.text)["hellos"] == {"platform": 3}
 
 
 async def test_what_came_through_a_public_address_is_refused_counted_and_told_why() -> None:
@@ -89,7 +104,7 @@ async def test_what_came_through_a_public_address_is_refused_counted_and_told_wh
         status = json.loads((await here.ask("/api/status", "Fly-Client-IP: fdaa:0:18::9")).text)
         page = (await here.ask("/", "Fly-Client-IP: fdaa:0:18::9", f"Accept: {BROWSER}")).text
     assert status["refused"] == status["requests"]["public"] == len(PATHS)
-    assert "Exposed." in page
+    assert f"Exposed: {len(PATHS)} requests" in page
 
 
 async def test_refusals_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:

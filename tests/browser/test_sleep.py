@@ -1,0 +1,131 @@
+"""Putting the Machine to sleep from the page, and what the page says and does then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+from private_svc.web.throttle import GUESSES
+from tests.private_svc.making import FLY
+from tests.private_svc.process import service
+from tests.private_svc.site import site
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+TOKEN = "correct-horse-battery"  # noqa: S105 - of the test alone
+AN_HOUR_MS = 3_600_000
+
+
+async def ask(page: Page, button: str, token: str) -> None:
+    """Fill in the form and confirm."""
+    await page.get_by_label("ADMIN_TOKEN").fill(token)
+    await page.get_by_role("button", name=button, exact=True).click()
+    await page.get_by_role("dialog").get_by_role("button", name=f"{button} it").click()
+
+
+async def test_a_stop_is_confirmed_done_and_never_undone_by_the_page(page: Page) -> None:
+    requests: list[str] = []
+    with service(ADMIN_TOKEN=TOKEN) as running:
+        await page.clock.install()
+        await page.goto(f"http://127.0.0.1:{running.port('admin')}/")
+        await ask(page, "Stop", TOKEN)
+        await expect(page.locator("#going")).to_contain_text("is stopping. This page asks it nothing more")
+        page.on("request", lambda request: requests.append(request.url))
+        assert running.ended() == 0
+        await page.mouse.move(30, 30)
+        await page.clock.run_for(AN_HOUR_MS)
+        assert requests == []
+        await expect(page.locator("#machine .pill")).to_have_text("stopping")
+        await expect(page.get_by_role("link", name="Wake it again")).to_be_focused()
+        await expect(page.get_by_label("ADMIN_TOKEN")).to_have_count(0)
+        await expect(page.get_by_role("button", name="Go on")).to_be_hidden()
+
+
+async def test_wake_it_again_asks_the_machine_again(page: Page) -> None:
+    async with site(ADMIN_TOKEN=TOKEN) as here:
+        await page.goto(f"http://127.0.0.1:{here.port}/")
+        await ask(page, "Stop", TOKEN)
+        assert await here.departure.reason() == "asked by ::1"
+        async with page.expect_request("**/"):
+            await page.get_by_role("link", name="Wake it again").click()
+
+
+async def test_the_action_is_sent_to_the_machine_that_is_shown(page: Page) -> None:
+    async with site(ADMIN_TOKEN=TOKEN) as here:
+        await page.goto(f"http://127.0.0.1:{here.port}/")
+        async with page.expect_request("**/api/sleep") as sent:
+            await ask(page, "Stop", TOKEN)
+        headers = await (await sent.value).all_headers()
+        assert headers["fly-force-instance-id"] == FLY["FLY_MACHINE_ID"]
+
+
+async def test_the_dialog_works_with_the_keyboard_alone_and_cancel_is_the_default(page: Page) -> None:
+    async with site(ADMIN_TOKEN=TOKEN) as here:
+        await page.goto(f"http://127.0.0.1:{here.port}/")
+        dialog, stop = page.get_by_role("dialog"), page.get_by_role("button", name="Stop", exact=True)
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_label("ADMIN_TOKEN")).to_be_focused()
+        await page.keyboard.type(TOKEN)
+        await page.keyboard.press("Tab")
+        for refuse in ("Escape", "Enter"):
+            await expect(stop).to_be_focused()
+            await page.keyboard.press("Enter")
+            await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+            await expect(dialog).to_contain_text("Nothing but this page: Fly may stop it.")
+            await page.keyboard.press(refuse)
+            await expect(dialog).to_be_hidden()
+        assert not here.departure.decided
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Tab")
+        await expect(dialog.get_by_role("button", name="Stop it")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("link", name="Wake it again")).to_be_focused()
+        assert here.departure.decided
+
+
+async def test_no_token_is_asked_for_by_the_browser_itself(page: Page) -> None:
+    async with site(ADMIN_TOKEN=TOKEN) as here:
+        await page.goto(f"http://127.0.0.1:{here.port}/")
+        await page.get_by_role("button", name="Stop", exact=True).click()
+        await expect(page.get_by_role("dialog")).to_be_hidden()
+        await expect(page.get_by_label("ADMIN_TOKEN")).to_be_focused()
+
+
+async def test_wrong_tokens_are_refused_in_words_and_then_told_to_wait(page: Page) -> None:
+    async with site(ADMIN_TOKEN=TOKEN) as here:
+        await page.goto(f"http://127.0.0.1:{here.port}/")
+        result = page.locator("#result")
+        for _ in range(GUESSES):
+            await ask(page, "Stop", "wrong")
+            await expect(result).to_have_text("Wrong token. Nothing was done.")
+        await ask(page, "Stop", TOKEN)
+        await expect(result).to_contain_text("Too many wrong tokens. Try again in ")
+        assert not here.departure.decided
+
+
+async def test_where_nothing_can_suspend_it_says_why(page: Page) -> None:
+    async with site(ADMIN_TOKEN=TOKEN) as here:
+        await page.goto(f"http://127.0.0.1:{here.port}/")
+        await ask(page, "Suspend", TOKEN)
+        await expect(page.locator("#result")).to_contain_text("Not done (501): there is no /nowhere/api here")
+
+
+async def test_without_an_answer_it_says_so(page: Page) -> None:
+    async with site(ADMIN_TOKEN=TOKEN) as here:
+        await page.goto(f"http://127.0.0.1:{here.port}/")
+        await page.route("**/api/sleep", lambda route: route.abort())
+        await ask(page, "Stop", TOKEN)
+        await expect(page.locator("#result")).to_contain_text("No answer came")
+
+
+async def test_without_a_token_on_the_server_there_is_no_form_but_the_command_that_sets_one(page: Page) -> None:
+    async with site() as here:
+        await page.goto(f"http://127.0.0.1:{here.port}/")
+        await expect(page.get_by_role("main")).to_contain_text("no ADMIN_TOKEN is set")
+        await expect(page.get_by_text("fly secrets set ADMIN_TOKEN=")).to_be_visible()
+        await expect(page.get_by_role("main").get_by_role("button")).to_have_count(0)

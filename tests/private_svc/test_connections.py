@@ -1,0 +1,269 @@
+"""Callers who let us wait, callers who leave, and applications that fail, each on a real connection."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+
+from private_svc.ingress import Ingress
+from private_svc.web.connection import Connection
+from private_svc.web.connections import Connections
+from tests.private_svc.held_app import LARGE
+from tests.private_svc.making import context
+from tests.private_svc.process import PATIENCE_SECONDS
+from tests.private_svc.site import PROXY, Answer, site, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.private_svc.site import Site
+
+APP = "tests.private_svc.held_app:make"
+STEADY_SECONDS = 0.3  # between two looks: long enough for a busy machine, short beside a large answer
+
+
+@asynccontextmanager
+async def asking(here: Site, sent: bytes) -> AsyncIterator[socket.socket]:
+    """Send something on a connection that the kernel buffers next to nothing for."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        caller.setblocking(False)
+        await loop.sock_connect(caller, ("127.0.0.1", here.port))
+        await loop.sock_sendall(caller, sent)
+        yield caller
+
+
+async def ended(caller: socket.socket) -> bytes:
+    """Read to the end, which may be a reset."""
+    received = b""
+    try:
+        while chunk := await asyncio.get_running_loop().sock_recv(caller, 4096):
+            received += chunk
+    except ConnectionError:
+        pass
+    return received
+
+
+@pytest.mark.parametrize("path", ["large", "file"])
+async def test_a_caller_who_takes_nothing_is_disconnected_however_the_answer_is_sent(path: str) -> None:
+    async with (
+        site(APP=APP, caller_seconds=0.05) as here,
+        asking(here, f"GET /app/{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()) as caller,
+    ):
+        await until(lambda: here.activity.working)
+        await until(lambda: not here.activity.visits)
+        assert not here.activity.working
+        assert len(await ended(caller)) < LARGE
+        assert (await here.ask("/app/release", method="POST")).text == "released\n", "the next one is served"
+
+
+@pytest.mark.parametrize("path", ["large", "file"])
+async def test_a_caller_who_takes_a_little_at_a_time_gets_all_of_it(path: str) -> None:
+    loop = asyncio.get_running_loop()
+    async with (
+        site(APP=APP, caller_seconds=STEADY_SECONDS) as here,
+        asking(here, f"GET /app/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()) as caller,
+    ):
+        began_s, received = loop.time(), 0
+        while loop.time() < began_s + 4 * STEADY_SECONDS:
+            received += len(await loop.sock_recv(caller, 1024))
+        while chunk := await loop.sock_recv(caller, 1024 * 1024):
+            received += len(chunk)
+        assert received > LARGE
+
+
+async def test_a_caller_who_sends_its_headers_a_byte_at_a_time_has_no_longer_for_it_than_another() -> None:
+    loop = asyncio.get_running_loop()
+    async with (
+        site(caller_seconds=0.2) as here,
+        asking(here, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ") as caller,
+    ):
+        with suppress(ConnectionError):  # until the kernel tells that the other side is closed
+            while True:
+                await loop.sock_sendall(caller, b"x")
+                await asyncio.sleep(0.01)  # what is tested is that the time between bytes does not matter
+        assert await ended(caller) == b""
+
+
+@pytest.mark.parametrize("body", [b"", b"ab"])
+async def test_a_caller_who_does_not_send_the_body_it_announced_is_disconnected(body: bytes) -> None:
+    async with (
+        site(APP=APP, caller_seconds=0.05) as here,
+        asking(here, b"POST /app/read HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n" + body) as caller,
+    ):
+        await until(lambda: here.activity.working)
+        await ended(caller)
+        await until(lambda: not here.activity.visits)
+        assert not here.activity.working
+
+
+async def test_a_caller_who_sends_a_body_a_byte_at_a_time_is_answered() -> None:
+    loop = asyncio.get_running_loop()
+    async with (
+        site(APP=APP, caller_seconds=STEADY_SECONDS) as here,
+        asking(
+            here, b"POST /app/read HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 900000\r\n\r\n"
+        ) as caller,
+    ):
+        began_s, sent = loop.time(), 0
+        while loop.time() < began_s + 4 * STEADY_SECONDS and sent < 800_000:
+            await loop.sock_sendall(caller, b"x")
+            await asyncio.sleep(0)
+            sent += 1
+        await loop.sock_sendall(caller, b"x" * (900_000 - sent))
+        assert Answer(await ended(caller)).text == "900000\n"
+
+
+async def test_a_request_that_takes_its_time_to_be_answered_is_not_the_callers_fault() -> None:
+    async with (
+        site(APP=APP, caller_seconds=0.05) as here,
+        asking(here, b"GET /app/held HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as caller,
+    ):
+        for _ in range(3):  # each as long as a caller may be silent
+            reader, _ = await here.open()
+            assert await reader.read() == b""
+        assert (await here.ask("/app/release", method="POST")).status == 200
+        assert Answer(await ended(caller)).text == "done\n"
+
+
+async def test_a_caller_who_leaves_is_forgotten_although_its_request_is_still_being_answered() -> None:
+    async with site(APP=APP) as here:
+        async with asking(here, b"GET /app/held HTTP/1.1\r\nHost: x\r\n\r\n"):
+            await until(lambda: here.activity.working)
+        await until(lambda: not here.activity.visits)
+        assert not here.activity.working
+        assert here.activity.quiet.is_set()
+        assert (await here.ask("/app/release", method="POST")).status == 200
+
+
+async def test_a_caller_who_asks_and_leaves_at_once_leaves_no_trace() -> None:
+    async with site(APP=APP) as here:
+        for count in (1, 2, 50):
+            async with asking(here, b"POST /app/release HTTP/1.1\r\nHost: x\r\n\r\n" * count):
+                pass
+        await until(lambda: not here.activity.visits)
+        assert not here.activity.working
+        assert here.activity.quiet.is_set()
+
+
+async def test_the_public_gets_nothing_by_asking_and_leaving_at_once() -> None:
+    sent = b"POST /app/release HTTP/1.1\r\nHost: x\r\nFly-Client-IP: 203.0.113.7\r\nContent-Length: 0\r\n\r\n"
+    async with site(PROXY, APP=APP) as here:
+        for reset in (0, 1) * 20:
+            async with asking(here, sent) as caller:
+                caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", reset, 0))
+        await until(lambda: not here.activity.visits)
+        assert set(here.activity.requests) <= {Ingress.PUBLIC}
+        assert {status for _, status in here.activity.answers} <= {403}
+
+
+async def test_pipelined_requests_are_answered_in_order_and_one_at_a_time() -> None:
+    requests = [
+        b"POST /app/read HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (n, b"x" * n) for n in range(200)
+    ]
+    last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    async with site(APP=APP) as here:
+        received = await here.send(b"".join([*requests, last]))
+        assert not here.activity.working
+    bodies = [answer.partition(b"\r\n\r\n")[2] for answer in received.split(b"HTTP/1.1 200 OK\r\n")[1:]]
+    assert bodies == [b"%d\n" % n for n in range(200)] + [b"ok\n"]
+
+
+async def test_an_answer_that_breaks_off_is_not_finished_with_another(caplog: pytest.LogCaptureFixture) -> None:
+    async with site(APP=APP) as here:
+        received = await here.send(b"GET /app/half HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert received.count(b"HTTP/1.1") == 1
+    assert b"half an answer" in received
+    assert not received.endswith(b"0\r\n\r\n"), "the caller must notice that it is cut"
+    assert [record.getMessage() for record in caplog.records] == ["handler failed"]
+
+
+async def test_an_application_refuses_in_words_of_its_own() -> None:
+    async with site(APP=APP) as here:
+        answer = await here.ask("/app/refused", "Accept: text/plain")
+    assert (answer.status, answer.text) == (400, "<p>a name, please</p>")
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+async def test_an_application_may_set_a_cookie_where_it_redirects() -> None:
+    async with site(APP=APP) as here:
+        answer = await here.ask("/app/signed-in")
+    assert (answer.status, answer.headers["location"]) == (302, "/app/")
+    assert answer.headers["set-cookie"].startswith("session=42;")
+
+
+class Few:
+    """A listener that takes three connections at a time, and holds every request but /quick."""
+
+    def __init__(self) -> None:
+        self.context = context()
+        self.entered = asyncio.Event()
+        self.release = asyncio.Event()
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def answer(self, request: web.BaseRequest) -> web.Response:
+        connection = request.transport.get_protocol() if request.transport is not None else None
+        assert isinstance(connection, Connection)
+        await connection.request_began(request, connection.caller(()), request.path, is_work=True)
+        if request.path != "/quick":
+            self.entered.set()
+            await self.release.wait()
+        return web.Response(text="done\n")
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        server = web.Server(self.answer)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            listening.setblocking(False)
+            self.port = listening.getsockname()[1]
+            connections = Connections("admin", listening, server, self.context, open_at_most=3)
+            connections.start()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                yield
+            for writer in self.writers:
+                writer.close()
+            await connections.drain(0)
+            await server.shutdown(0)
+
+    async def call(self, sent: bytes = b"") -> asyncio.StreamReader:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.writers.append(writer)
+        writer.write(sent)
+        return reader
+
+    async def ask(self, path: str, then: str = "close") -> asyncio.StreamReader:
+        return await self.call(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: {then}\r\n\r\n".encode())
+
+
+async def test_at_the_limit_whoever_asks_nothing_gives_way_and_whoever_waits_for_an_answer_stays() -> None:
+    few = Few()
+    async with few.serving():
+        held = await few.ask("/held")
+        await few.entered.wait()
+        silent = [await few.call() for _ in range(20)]
+        asked = await few.ask("/quick")
+        assert Answer(await asked.read()).text == "done\n"
+        for reader in silent[:18]:
+            assert await reader.read() == b""
+        few.release.set()
+        assert Answer(await held.read()).text == "done\n"
+
+
+async def test_a_caller_who_waits_behind_the_limit_gets_in_when_another_has_its_answer_and_stays() -> None:
+    few = Few()
+    async with few.serving():
+        kept = [await few.ask("/held", "keep-alive") for _ in range(3)]
+        await few.entered.wait()
+        await until(lambda: few.context.activity.working == 3)
+        asked = await few.ask("/quick")
+        few.release.set()
+        assert Answer(await asked.read()).text == "done\n"
+        for reader in kept:
+            assert (await reader.readuntil(b"done\n")).startswith(b"HTTP/1.1 200")
