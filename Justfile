@@ -5,9 +5,13 @@ set positional-arguments
 demo *options:
     flycast-lab demo "$@"
 
-# run every test this machine can run; REQUIRE=lab turns a skipped tier into a failure
+# the tests this machine can run, but for the long ones; REQUIRE=lab turns a skipped tier into a failure
 test *options:
-    pytest --numprocesses 2 --dist worksteal "$@"
+    pytest -m "not long" --numprocesses 4 --dist worksteal "$@"
+
+# the long tests: hundreds of cold starts, thousands of hostile callers
+long *options:
+    pytest -m long "$@"
 
 # types, style and layout
 lint:
@@ -43,9 +47,14 @@ pyz:
 pictures:
     python -m tests.browser.pictures
 
+# cold starts in numbers, e.g. `just cold 1000 --tcp`
+cold *options:
+    python -m tests.e2e.cold_starts "$@"
+
 # measured against peers in the same run; nothing is asserted
 bench:
     python -m tests.bench.boot
     python -m tests.bench.phases
     python -m tests.lab.bench.proxy
+    python -m tests.lab.bench.nameserver
     python -m tests.lab.bench.lab

@@ -29,7 +29,6 @@ async def keep_stopping(
             loads = [_measure(app, machine, proxy) for machine in machines]
             for stop in machines_to_stop(loads, primary_region=app.primary_region):
                 log("proxy", _announce(app, stop), machine_id=stop.machine_id, region=stop.region)
-                proxy.release(stop.machine_id)  # idle pooled connections would only hold up the drain
                 machine = by_id[stop.machine_id]
                 begin, end = (
                     (machine.begin_suspend, machine.suspend) if stop.suspend else (machine.begin_stop, machine.stop)

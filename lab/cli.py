@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import os
 import re
 import sys
 from contextlib import suppress
@@ -13,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from lab.errors import LabError, RefusedError, UsageError
+from lab.faults import NO_FAULTS, Faults, help_text, parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from lab.topology import Topology
 
 EXAMPLES = {
     "": """\
@@ -26,7 +24,9 @@ examples:
   flycast-lab run -- curl -s http://private-svc.flycast
   flycast-lab run --scale ams=2,cdg=1 -- bash       look around on a shell Machine
   flycast-lab up                                    stay up; then, from another terminal:
+  flycast-lab shell                                 a shell on a shell Machine
   flycast-lab exec -- dig +short aaaa private-svc.flycast
+  flycast-lab status --watch                        who sleeps and who wakes, live
   flycast-lab doctor                                what this host allows
 """,
     "run": """\
@@ -34,20 +34,26 @@ examples:
   flycast-lab run -- curl -s http://private-svc.flycast
   flycast-lab run --command 'python3 -m http.server --bind :: 8080' -- curl -sI http://private-svc.flycast
   flycast-lab run --autostop-interval 1 -- flycast-probe wake private-svc
+  flycast-lab run --org other=shop/fly.toml --flycast-in shop=personal -- curl -s http://shop.flycast
 """,
     "exec": """\
 examples:
   flycast-lab exec -- ping -c2 private-svc.flycast
   flycast-lab exec --machine 2ea7d1a3f866fb -- curl -sI http://localhost:8080
 """,
+    "shell": """\
+examples:
+  flycast-lab shell                                 bash on a shell Machine, else sh
+  flycast-lab shell --machine 2ea7d1a3f866fb -- top
+""",
     "machine": """\
 examples:
+  flycast-lab machine list
   flycast-lab machine suspend 2ea7d1a3f866fb        the next request resumes it
   flycast-lab machine stop 2ea7d1a3f866fb           what a suspended one kept is given up
 """,
 }
 _LEAST_SECONDS, _DAY_SECONDS = 0.01, 86400
-_ENVIRONMENT_OF_MACHINES = ("HOME", "LANG", "LC_ALL", "TZ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class LabOptions:
     autostop_interval_seconds: float
     boot_ms: int
     log_file: Path | None
+    faults: Faults = NO_FAULTS
 
 
 class _Parser(argparse.ArgumentParser):
@@ -73,24 +80,35 @@ def build_parser() -> argparse.ArgumentParser:
 
     demo = _command(commands, "demo", "show the whole idea: names, wake, hello, 6PN, autostop", "")
     _add_lab_options(demo, autostop_seconds=2.0)
+    demo.set_defaults(fault=[])
     run = _command(commands, "run", "bring the lab up, run CMD on a shell Machine, tear down", "run")
     _add_lab_options(run, autostop_seconds=300.0)
+    _add_faults(run)
     _add_program(run)
     up = _command(commands, "up", "stay up and print what happens, as `fly logs` does", "")
     _add_lab_options(up, autostop_seconds=300.0)
+    _add_faults(up)
     execute = _command(commands, "exec", "run CMD on a Machine of a lab that is up", "exec")
-    execute.add_argument(
-        "--machine", metavar="ID", default="shell", help="which Machine: an id, shell (default), or internet"
-    )
+    _add_machine_choice(execute)
     _add_lab_choice(execute)
     _add_program(execute)
-    status = _command(commands, "status", "show the Machines of a lab that is up", "")
-    status.add_argument("--json", action="store_true", help="as JSON")
+    shell = _command(commands, "shell", "open a shell, or CMD, on a terminal of its own in a lab that is up", "shell")
+    _add_machine_choice(shell)
+    _add_lab_choice(shell)
+    _add_program(shell)
+    status = _command(commands, "status", "show the apps and Machines of a lab that is up", "")
+    status.add_argument("--json", action="store_true", help="as JSON; with --watch one line a change")
+    status.add_argument("--watch", action="store_true", help="show every change until Ctrl-C, or the lab's end")
     _add_lab_choice(status)
-    machine = _command(commands, "machine", "start, stop or suspend a Machine of a lab that is up", "machine")
-    machine.add_argument("verb", choices=("start", "stop", "suspend"), help="what to do")
-    machine.add_argument("id", metavar="ID", help="which Machine, as 'flycast-lab status' shows it")
-    _add_lab_choice(machine)
+    machine = _command(commands, "machine", "list, start, stop or suspend the Machines of a lab that is up", "machine")
+    verbs = machine.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
+    listing = _command(verbs, "list", "show the Machines", "")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    _add_lab_choice(listing)
+    for verb in ("start", "stop", "suspend"):
+        change = _command(verbs, verb, f"{verb} a Machine", "")
+        change.add_argument("id", metavar="ID", help="which Machine, as 'flycast-lab status' shows it")
+        _add_lab_choice(change)
     _add_lab_choice(_command(commands, "down", "take down a lab that is up", ""))
     _command(commands, "doctor", "say what this host allows, and how to allow the rest", "")
     return parser
@@ -112,6 +130,11 @@ def _add_program(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("program", metavar="-- CMD", nargs=argparse.REMAINDER, help="the program to run")
 
 
+def _add_machine_choice(parser: argparse.ArgumentParser) -> None:
+    which = "which Machine: an id, shell (default), shell.ORG, or internet"
+    parser.add_argument("--machine", metavar="ID", default="shell", help=which)
+
+
 def _add_lab_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lab", metavar="PID", type=_whole, help="which lab, when several are up")
 
@@ -119,6 +142,18 @@ def _add_lab_choice(parser: argparse.ArgumentParser) -> None:
 def _add_lab_options(parser: argparse.ArgumentParser, autostop_seconds: float) -> None:
     add = parser.add_argument
     add("--config", metavar="FILE", action="append", type=Path, help="a fly.toml (repeat for several apps)")
+    add(
+        "--org",
+        metavar="ORG=FILE",
+        action="append",
+        default=[],
+        help="a fly.toml of an app in another organisation, whose network the others do not see (repeat); "
+        "its shell Machine is shell.ORG",
+    )
+    add(
+        "--flycast-in", metavar="APP=ORG", action="append", default=[],
+        help="allocate the Flycast address of APP in the network of ORG: it is reached from there alone (repeat)",
+    )  # fmt: skip
     add(
         "--command",
         metavar="CMD",
@@ -128,7 +163,7 @@ def _add_lab_options(parser: argparse.ArgumentParser, autostop_seconds: float) -
         "--scale",
         metavar="N|R=N,…",
         default="1",
-        help="Machines, e.g. 2 or ams=2,cdg=1 (default: %(default)s)",
+        help="Machines, e.g. 2, ams=2,cdg=1, or by process group web:ams=2,worker:1 (default: %(default)s)",
     )
     add(
         "--autostop-interval", metavar="S", type=_seconds, default=autostop_seconds,
@@ -143,6 +178,13 @@ def _add_lab_options(parser: argparse.ArgumentParser, autostop_seconds: float) -
     )
     add("--public", action="store_true", help="also give every app a public address, and a host on the internet")
     add("--log", metavar="FILE", type=Path, help="append every log line to FILE")
+
+
+def _add_faults(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--fault", metavar="NAME[=VALUE]", action="append", default=[], help="switch a fault on (repeat); see below"
+    )
+    parser.epilog = f"{parser.epilog or ''}\nfaults:\n{help_text()}\n"
 
 
 def _seconds(text: str) -> float:
@@ -182,7 +224,7 @@ def _do(arguments: argparse.Namespace) -> int:
             from lab import doctor  # noqa: PLC0415 - each command loads what it needs
 
             return doctor.report(sys.stdout)
-        case "exec" | "status" | "machine" | "down":
+        case "exec" | "shell" | "status" | "machine" | "down":
             from lab import remote  # noqa: PLC0415
 
             return remote.do(arguments)
@@ -193,8 +235,17 @@ def _do(arguments: argparse.Namespace) -> int:
 def _bring_up(arguments: argparse.Namespace) -> int:
     _require_netlink()
     public = arguments.public or arguments.do == "demo"
-    topology = read_topology(arguments.config, arguments.command, arguments.scale, public=public)
-    options = LabOptions(arguments.autostop_interval, arguments.boot_ms, _usable_log(arguments.log))
+    from lab import apps  # noqa: PLC0415
+    from lab.upkeep import read_upkeep, with_upkeep  # noqa: PLC0415
+
+    faults = parse(arguments.fault)
+    given = apps.given_apps(arguments.config, arguments.org)
+    topology = apps.read_topology(
+        given, arguments.command, arguments.scale,
+        public=public, flycast_in=apps.flycast_places(arguments.flycast_in),
+    )  # fmt: skip
+    topology = with_upkeep(topology, [read_upkeep(path) for path, _ in given])
+    options = LabOptions(arguments.autostop_interval, arguments.boot_ms, _usable_log(arguments.log), faults)
     from lab import session  # noqa: PLC0415
 
     if arguments.do == "demo":
@@ -210,11 +261,12 @@ def _require_netlink() -> None:
         raise LabError("the lab needs pyroute2, which is not installed: pip install 'flycast-private-service[lab]'")
 
 
-def program_of(arguments: argparse.Namespace) -> list[str]:
-    """Return the program after `--`; raise `UsageError` when there is none."""
+def program_of(arguments: argparse.Namespace, default: Sequence[str] = ()) -> list[str]:
+    """Return the program after `--`, else `default`; raise `UsageError` when there is neither."""
     program: list[str] = arguments.program
     if program[:1] == ["--"]:
         program = program[1:]
+    program = program or list(default)
     if not program:
         raise UsageError(f"{arguments.do}: expected a program, as in 'flycast-lab {arguments.do} -- bash'")
     return program
@@ -227,35 +279,3 @@ def _usable_log(path: Path | None) -> Path | None:
         except OSError as error:
             raise UsageError(f"--log: cannot write {path}: {error.strerror}") from None
     return path
-
-
-def read_topology(configs: Sequence[Path] | None, command: str | None, scale: str, *, public: bool = False) -> Topology:
-    """Read every fly.toml and lay out the network; raise `UsageError` with the file and the place."""
-    from lab.dockerfile import image_command  # noqa: PLC0415
-    from lab.topology import AppSource, group_commands, plan  # noqa: PLC0415
-    from shell.flytoml import FlyTomlError, read  # noqa: PLC0415
-
-    sources = []
-    for path in configs or [Path("fly.toml")]:
-        try:
-            config = read(path)
-        except FlyTomlError as error:
-            raise UsageError(str(error)) from None
-        built = image_command(_text_of(config.dockerfile)) if command is None and not config.processes else ()
-        sources.append(AppSource(config, group_commands(config, command, built)))
-    return plan(sources, scale, _machine_environment(), public=public)
-
-
-def _text_of(dockerfile: Path | None) -> str:
-    try:
-        return dockerfile.read_text(errors="replace") if dockerfile and dockerfile.exists() else ""
-    except OSError as error:
-        raise UsageError(f"{dockerfile}: expected a Dockerfile, got: {error.strerror}") from None
-
-
-def _machine_environment() -> dict[str, str]:
-    """Give Machines this Python and the programs beside it, and nothing secret of the caller's."""
-    own = str(Path(sys.executable).parent)
-    path = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
-    kept = {name: os.environ[name] for name in _ENVIRONMENT_OF_MACHINES if name in os.environ}
-    return {**kept, "PATH": path}

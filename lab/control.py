@@ -52,8 +52,10 @@ class Controlled(Protocol):
         env: Mapping[str, str],
         directory: str,
         streams: Sequence[int],
+        *,
+        terminal: bool = False,
     ) -> Program:
-        """Run a program on a Machine; raise `LabError` when it cannot be."""
+        """Run a program on a Machine, with `terminal` on a terminal of its own; raise `LabError` when it cannot be."""
 
     async def command(self, verb: str, machine_id: str) -> str:
         """Start, stop or suspend a Machine and return its state; raise `LabError` when that cannot be."""
@@ -146,8 +148,9 @@ async def _answer(
             return {"exit": 0}
         case "exec" if len(streams) == _STREAMS:
             program = await lab.execute(
-                request["machine"], request["argv"], request["env"], request["directory"], streams
-            )
+                request["machine"], request["argv"], request["env"], request["directory"], streams,
+                terminal=request["terminal"],
+            )  # fmt: skip
             return {"exit": await _accompany(caller, program)}
         case other:
             raise LabError(f"expected status, exec, start, stop, suspend or down, got {other!r}")

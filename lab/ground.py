@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import namespaces as ns
+from lab.errors import LabError
 from lab.freezer import freeze, thaw
 from lab.output import LineReader
 from lab.ownroot import FLY_DIRECTORY
 from lab.rootfs import FLY_SOCKETS, etc_files
-from lab.topology import NAMESERVERS, PROXY_IPV4
+from lab.topology import NAMESERVER, PROXY_IPV4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from lab.children import Children
     from lab.launcher import Launcher
     from lab.machine import Process
-    from lab.topology import MachinePlan
+    from lab.topology import MachinePlan, Network
     from lab.wire import Wiring
 
 _BACKLOG = 4096
@@ -71,6 +72,7 @@ class NamespaceGround:
         self._launcher = launcher
         self._wiring = wiring
         self._children = children
+        self._told_of_shared = False
 
     async def spawn(self, plan: MachinePlan, on_output: Callable[[str], None]) -> MachineProcess:
         """Start a Machine: its init, and under it the planned program."""
@@ -82,7 +84,7 @@ class NamespaceGround:
                     plan.argv,
                     plan.env,
                     directory=plan.directory,
-                    files=etc_files(plan, NAMESERVERS[0]),
+                    files=etc_files(plan, NAMESERVER),
                     network=self._wiring.machines[plan.machine_id],
                     output=write,
                 )
@@ -92,7 +94,16 @@ class NamespaceGround:
             raise
         finally:
             os.close(write)
+        self._tell_of_shared(on_output)
         return MachineProcess(pid, exit_status, LineReader(read, on_output))
+
+    def _tell_of_shared(self, on_output: Callable[[str], None]) -> None:
+        if self._launcher.shared and not self._told_of_shared:
+            self._told_of_shared = True
+            where = ", ".join(self._launcher.shared)
+            on_output(
+                f"lab: no overlay of {where} can be had here: what Machines write there is kept, and is the host's"
+            )
 
     async def execute(
         self,
@@ -102,21 +113,34 @@ class NamespaceGround:
         *,
         directory: str,
         streams: Sequence[int],
+        terminal: bool = False,
         on_internet: bool = False,
     ) -> MachineProcess:
-        """Run a program inside a running Machine, on three given descriptors; or on the internet's host."""
+        """Run a program inside a running Machine, on three given descriptors; or on the internet's host.
+
+        With `terminal` the descriptors are a terminal that becomes its own.
+        """
         network = self._wiring.internet if on_internet else None
-        launch = self._launcher.execute(machine.pid, argv, env, directory=directory, streams=streams, network=network)
+        launch = self._launcher.execute(
+            machine.pid, argv, env, directory=directory, streams=streams, terminal=terminal, network=network
+        )
         return MachineProcess(*await self._children.adopt(launch))
 
     def dial(self, plan: MachinePlan, port: int) -> socket.socket:
         """Return a socket of Fly's host side: the Machine sees a peer in 172.16.0.0/12."""
-        del plan, port  # one router reaches every Machine and port
-        with ns.inside(self._wiring.router):
+        del port  # the router of its network reaches every port of a Machine
+        return self._dial_from(PROXY_IPV4, plan)
+
+    def dial_as_check(self, plan: MachinePlan) -> socket.socket:
+        """Return a socket of the Machine's gateway: the app sees a peer in its own 172.19 subnet."""
+        return self._dial_from(plan.gateway_ipv4, plan)
+
+    def _dial_from(self, address: str, plan: MachinePlan) -> socket.socket:
+        with ns.inside(self._wiring.routers[plan.network]):
             connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-        connection.bind((PROXY_IPV4, 0))
+        connection.bind((address, 0))
         return connection
 
     def endpoint(self, plan: MachinePlan, port: int) -> tuple[str, int]:
@@ -124,8 +148,8 @@ class NamespaceGround:
         return plan.ipv4, port
 
     def listen_at_edge(self, address: str, port: int) -> socket.socket:
-        """Return a listening socket on a Flycast address."""
-        with ns.inside(self._wiring.edge):
+        """Return a listening socket on a Flycast or public address."""
+        with ns.inside(self._wiring.edges[address]):
             return socket.create_server((address, port), family=socket.AF_INET6, backlog=_BACKLOG)
 
     def listen_inside(self, plan: MachinePlan) -> socket.socket | None:
@@ -140,10 +164,32 @@ class NamespaceGround:
         listener.listen()
         return listener
 
-    def listen_as_nameserver(self, address: str) -> tuple[socket.socket, socket.socket]:
-        """Return the UDP and the listening TCP socket of the nameserver at `address`."""
-        with ns.inside(self._wiring.router):
+    async def impair(self, plan: MachinePlan, *, delay_ms: float, loss_percent: float) -> None:
+        """Delay and lose packets to and from a Machine, each way; raise `LabError` where the kernel has no netem."""
+        ends = (
+            (self._wiring.routers[plan.network], plan.gateway_ipv4),
+            (self._wiring.machines[plan.machine_id], plan.ipv4),
+        )
+        for namespace, address in ends:
+            # pyroute2 runs a loop of its own, and a namespace is a thread's
+            await asyncio.to_thread(_impair, namespace, address, int(delay_ms * 1000), loss_percent)
+
+    def listen_as_nameserver(self, network: Network, address: str) -> tuple[socket.socket, socket.socket]:
+        """Return the UDP and the listening TCP socket of the nameserver at `address` of `network`."""
+        with ns.inside(self._wiring.routers[network]):
             udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
             tcp = socket.create_server((address, 53), family=socket.AF_INET6, backlog=_BACKLOG)
         udp.bind((address, 53))
         return udp, tcp
+
+
+def _impair(namespace: int, address: str, delay_us: int, loss_percent: float) -> None:
+    from pyroute2 import IPRoute, NetlinkError  # noqa: PLC0415 - heavy, and only this fault needs it here
+
+    try:
+        with ns.inside(namespace), IPRoute() as netlink:
+            index = next(iter(netlink.get_addr(address=address)))["index"]
+            netlink.tc("add", "netem", index, delay=delay_us, loss=loss_percent)
+    except NetlinkError as error:
+        wanted = "expected a kernel with sch_netem (CONFIG_NET_SCH_NETEM)"
+        raise LabError(f"--fault far-delay and far-loss: {wanted}, got: {os.strerror(error.code)}") from None

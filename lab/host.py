@@ -76,12 +76,12 @@ def _try_everything(write: int) -> NoReturn:
 def _lay_small_network(tell: Any) -> int:
     try:
         from lab import rootfs  # noqa: PLC0415
-        from lab.topology import Topology, small_machine  # noqa: PLC0415
+        from lab.topology import NAMESERVER, small_topology  # noqa: PLC0415
         from lab.wire import Wiring  # noqa: PLC0415
 
-        machine = small_machine()
-        Wiring.lay(Topology((), machine))
-        rootfs.prepare(machine.machine_id, rootfs.etc_files(machine, "fdaa::3"))
+        topology = small_topology()
+        Wiring.lay(topology)
+        rootfs.prepare(topology.shell.machine_id, rootfs.etc_files(topology.shell, NAMESERVER))
     except RefusedError as error:
         tell({"call": error.call, "errno": error.errno})
     except Exception as error:  # noqa: BLE001 - netlink errors have no common root; the report names them

@@ -14,15 +14,17 @@ from __future__ import annotations
 import array
 import asyncio
 import errno
+import fcntl
 import json
 import os
 import signal
 import socket
+import termios
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from lab import layer, rootfs
 from lab import namespaces as ns
-from lab import rootfs
 from lab.errors import CommandError, LabError, RefusedError
 from lab.exits import ended_children
 
@@ -54,6 +56,7 @@ class Launcher:
         for end in (self._socket, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MAX_MESSAGE)
         self._one_at_a_time = asyncio.Lock()
+        self.shared: list[str] = []  # directories the Machine started last has in common with the host
         # The launcher keeps every signal blocked: what the terminal sends is for the program, not for it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
         if os.fork() == 0:
@@ -82,14 +85,18 @@ class Launcher:
         *,
         directory: str,
         streams: Sequence[int],
+        terminal: bool = False,
         network: int | None = None,
     ) -> int:
         """Run `argv` beside process `pid`, on `streams` (standard input, output, error); return its pid.
 
-        `network`, when given, is another network namespace to run it in.
+        With `terminal` the streams are a terminal that becomes its own, for job control.  `network`, when given, is
+        another network namespace to run it in.
         """
         entries: list[int] = []
-        request = {"do": "execute", "argv": list(argv), "env": dict(env), "directory": directory}
+        request = {
+            "do": "execute", "argv": list(argv), "env": dict(env), "directory": directory, "terminal": terminal,
+        }  # fmt: skip
         try:
             entries.extend(os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in _NAMESPACES)
             if network is not None:
@@ -109,6 +116,7 @@ class Launcher:
         async with self._one_at_a_time:
             socket.send_fds(self._socket, [message], fds)
             reply = json.loads(await asyncio.get_running_loop().sock_recv(self._socket, 65536) or "{}")
+        self.shared = reply.get("shared", self.shared)
         if "pid" in reply:
             return int(reply["pid"])
         if reply.get("call") == "execve":
@@ -191,6 +199,8 @@ def _start(request: dict[str, Any], fds: list[int], write: int) -> None:
         os._exit(0)
     os.setsid()
     os.umask(0o022)
+    if request["argv"]:  # what a person does on a shell Machine is for the host
+        _report(write, {"shared": layer.lay()})
     rootfs.prepare(request["machine_id"], request["files"])
     _use_streams((os.open(os.devnull, os.O_RDONLY), output, output))
     app = os.fork() if request["argv"] else 0
@@ -210,6 +220,9 @@ def _execute(request: dict[str, Any], fds: list[int], write: int) -> None:
         _report(write, {"pid": program})
         os._exit(0)
     _use_streams((stdin, stdout, stderr))
+    if request["terminal"]:
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     _become(request, write)
 
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lab.demo import PROBE, WAKES
-from lab.errors import CommandError
+from lab.errors import CommandError, LabError
 from lab.exits import shell_status
 from lab.namespaces import die_with_parent
 from lab.output import LineReader
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from lab.cli import LabOptions
     from lab.log import EventLog
-    from lab.topology import MachinePlan
+    from lab.topology import MachinePlan, Network
 
 LOOPBACK = "127.0.0.1"
 MAPPED_LOOPBACK = "::ffff:127.0.0.1"  # what an AAAA record can say of it
@@ -117,6 +117,15 @@ class LoopbackGround:
         connection.setblocking(False)
         return connection
 
+    def dial_as_check(self, plan: MachinePlan) -> socket.socket:
+        """Return an unconnected IPv4 socket."""
+        return self.dial(plan, 0)
+
+    async def impair(self, plan: MachinePlan, *, delay_ms: float, loss_percent: float) -> None:
+        """Refuse: every Machine shares the host's loopback."""
+        del delay_ms, loss_percent
+        raise LabError(f"loopback has no link of its own for Machine {plan.machine_id}")
+
     def endpoint(self, plan: MachinePlan, port: int) -> tuple[str, int]:
         """Return where the Machine's internal port really is."""
         return LOOPBACK, self._reserved[plan.machine_id, port].getsockname()[1]
@@ -131,9 +140,9 @@ class LoopbackGround:
         """Return nothing: a plain process has the host's root, and that has no room for `/.fly`."""
         del plan
 
-    def listen_as_nameserver(self, address: str) -> tuple[socket.socket, socket.socket]:
+    def listen_as_nameserver(self, network: Network, address: str) -> tuple[socket.socket, socket.socket]:
         """Return a UDP and a TCP socket on one loopback port."""
-        del address
+        del network, address
         tcp = socket.create_server((LOOPBACK, 0))
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         udp.bind(tcp.getsockname())
@@ -162,7 +171,7 @@ def _die_with_the_lab() -> None:
 
 async def walk_through(topology: Topology, options: LabOptions, log: EventLog) -> int:
     """Show what loopback can show; return the exit status of the timed wakes."""
-    moved = Topology(tuple(replace(app, flycast_ip=MAPPED_LOOPBACK) for app in topology.apps), topology.shell)
+    moved = Topology(tuple(replace(app, flycast_ip=MAPPED_LOOPBACK) for app in topology.apps), topology.shells)
     ground = LoopbackGround(moved)
     async with Lab(moved, ground, log, options) as lab:
         try:

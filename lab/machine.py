@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from lab.errors import LabError, MachineStartError
+from lab.faults import NO_FAULTS, altered
+from lab.health import Health
+from lab.restart import WINDOW_SECONDS, Rest, after_exit
 from lab.states import ASLEEP, FALLING_ASLEEP, Event, MachineState, advance
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from lab.faults import Faults
     from lab.log import EventLog
-    from lab.topology import AppPlan, MachinePlan
+    from lab.topology import AppPlan, MachinePlan, Network
 
 _RUNNING = {MachineState.STARTING, MachineState.STARTED, MachineState.STOPPING}
 _SETTLED = {MachineState.STARTED, *ASLEEP}
+_MOST_RESTARTS = 1000  # remembered; with the pauses between them that is days
 
 
 class Process(Protocol):
@@ -51,6 +58,9 @@ class Ground(Protocol):
     def dial(self, plan: MachinePlan, port: int) -> socket.socket:
         """Return an unconnected, non-blocking IPv4 socket that can reach internal port `port`."""
 
+    def dial_as_check(self, plan: MachinePlan) -> socket.socket:
+        """Return such a socket whose peer the app sees as its own gateway, as health checks come."""
+
     def endpoint(self, plan: MachinePlan, port: int) -> tuple[str, int]:
         """Return where to connect it to."""
 
@@ -60,8 +70,11 @@ class Ground(Protocol):
     def listen_inside(self, plan: MachinePlan) -> socket.socket | None:
         """Return the listening unix socket that is `/.fly/api` in the Machine; None where it cannot have one."""
 
-    def listen_as_nameserver(self, address: str) -> tuple[socket.socket, socket.socket]:
-        """Return the UDP and the listening TCP socket of the nameserver at `address`."""
+    def listen_as_nameserver(self, network: Network, address: str) -> tuple[socket.socket, socket.socket]:
+        """Return the UDP and the listening TCP socket of the nameserver at `address` of `network`."""
+
+    async def impair(self, plan: MachinePlan, *, delay_ms: float, loss_percent: float) -> None:
+        """Delay and lose packets to and from a Machine; raise `LabError` where the host cannot."""
 
 
 class Machine:
@@ -75,6 +88,7 @@ class Machine:
         log: EventLog,
         *,
         boot_ms: int = 0,
+        faults: Faults = NO_FAULTS,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         """Make it in state `created`; `boot_ms` is an artificial time that a start takes."""
@@ -86,6 +100,12 @@ class Machine:
         self.starts = 0
         self.last_status: int | None = None
         self.last_line = ""
+        self.health = Health(plan.checks)
+        self._faults = faults
+        self._restarts: deque[float] = deque(maxlen=_MOST_RESTARTS)
+        self._restart: asyncio.TimerHandle | None = None
+        self._stop_unheard: asyncio.TimerHandle | None = None
+        self._starting_again: asyncio.Task[None]
         self._app = app
         self._ground = ground
         self._log = log
@@ -115,6 +135,18 @@ class Machine:
         """Return the address of `port` inside the Machine."""
         return self._ground.endpoint(self.plan, port)
 
+    def serves(self, internal_port: int) -> bool:
+        """Tell whether its health checks let requests for that port come here."""
+        return self.health.serves(internal_port)
+
+    async def until_started(self) -> None:
+        """Wait until it is started."""
+        await self._until(lambda: self._state is MachineState.STARTED)
+
+    async def while_started(self) -> None:
+        """Wait until it is not started any more."""
+        await self._until(lambda: self._state is not MachineState.STARTED)
+
     async def settled(self) -> None:
         """Wait until it is neither starting nor falling asleep."""
         await self._until(lambda: self._state in _SETTLED)
@@ -140,16 +172,36 @@ class Machine:
 
     def begin_stop(self) -> None:
         """Send the app's kill signal, or end it when it is suspended; from now on no new work is routed here."""
-        if self._state is MachineState.STARTED and self.process is not None:
-            self._move(Event.STOP)
+        self._forget_restart()
+        if self._state is MachineState.STARTED and self.process is not None and self._stop_unheard is None:
             self._say("app", f"Sending signal {self._app.kill_signal} to main child process")
-            self.process.send(signal.Signals[self._app.kill_signal])
+            self._send_kill_signal(self.process)
+            self._tell_of_stop()
         elif self._state is MachineState.SUSPENDED and self.process is not None:
             self._move(Event.STOP)
             self.process.send(signal.SIGKILL)
 
+    def _send_kill_signal(self, process: Process) -> None:
+        if self._faults.ignore_sigint:
+            self._say("lab", f"fault ignore-sigint: the app does not hear {self._app.kill_signal}", "warn")
+        else:
+            process.send(signal.Signals[self._app.kill_signal])
+
+    def _tell_of_stop(self) -> None:
+        if not self._faults.stop_race_ms:
+            self._move(Event.STOP)
+            return
+        self._say("lab", f"fault stop-race: the proxy does not know for {self._faults.stop_race_ms:g}ms", "warn")
+        loop = asyncio.get_running_loop()
+        self._stop_unheard = loop.call_later(self._faults.stop_race_ms / 1000, self._hear_of_stop)
+
+    def _hear_of_stop(self) -> None:
+        self._stop_unheard = None
+        self._move(Event.STOP)
+
     async def stop(self) -> None:
         """Stop it: the kill signal, SIGKILL after the kill timeout; return when it has ended."""
+        self._forget_restart()
         await self._until(lambda: self._state not in {MachineState.STARTING, MachineState.SUSPENDING})
         self.begin_stop()
         timeout = self._app.kill_timeout_seconds
@@ -164,7 +216,7 @@ class Machine:
 
     def begin_suspend(self) -> None:
         """Begin to suspend it when it is started; from now on no new work is routed here."""
-        if self._state is MachineState.STARTED and self.process is not None:
+        if self._state is MachineState.STARTED and self.process is not None and self._stop_unheard is None:
             self._move(Event.SUSPEND)
             self._say("runner", "Suspending machine")
             self._suspension = asyncio.create_task(self._freeze(self.process))
@@ -195,8 +247,11 @@ class Machine:
         self._say("runner", "Starting machine")
         if self._boot_seconds:
             await asyncio.sleep(self._boot_seconds)  # the artificial boot that --boot-ms asks for
+        argv, fault = altered(self.plan.argv, self.starts, self._faults)
+        if fault:
+            self._say("lab", fault, "warn")
         try:
-            process = await self._ground.spawn(self.plan, self._hear)
+            process = await self._ground.spawn(replace(self.plan, argv=argv), self._hear)
         except (LabError, OSError) as error:
             self._move(Event.EXIT)
             self._say("runner", f"machine failed to start: {error}", "error")
@@ -214,17 +269,49 @@ class Machine:
         status = await process.ended()
         self.process = None
         self.last_status = status
-        if status == 0 or self._state is MachineState.STOPPING:
+        by_itself = self._state is MachineState.STARTED and self._stop_unheard is None
+        if status == 0 or not by_itself:
             self._say("app", f"Main child exited with code: {status}")
         else:
             self._say("app", f"Main child exited with code: {status}; its last line: {self.last_line}", "error")
+        if self._stop_unheard is not None:
+            self._stop_unheard.cancel()
+            self._stop_unheard = None
         self._move(Event.EXIT)
+        if by_itself:
+            self._after_exit(status)
+
+    def _after_exit(self, status: int) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self._restarts and now - self._restarts[0] >= WINDOW_SECONDS:
+            self._restarts.popleft()
+        decision = after_exit(self.plan.restart, status, self._restarts, now)
+        if isinstance(decision, Rest):
+            self._say("runner", decision.reason)
+            return
+        pause_seconds = decision.pause_seconds
+        self._say("runner", f"machine exited with exit code {status}, restarting in {pause_seconds:g}s")
+        self._restart = loop.call_later(pause_seconds, self._start_again)
+
+    def _start_again(self) -> None:
+        self._restart = None
+        self._restarts.append(asyncio.get_running_loop().time())
+        self._starting_again = asyncio.create_task(self.start())
+        self._starting_again.add_done_callback(_forget_failure)
+
+    def _forget_restart(self) -> None:
+        if self._restart is not None:
+            self._restart.cancel()
+            self._restart = None
 
     def _hear(self, line: str) -> None:
         self.last_line = line or self.last_line
         self._say("app", line)
 
     def _move(self, event: Event) -> None:
+        if event is Event.START:
+            self._forget_restart()  # somebody was quicker
         self._state = advance(self._state, event)
         self._on_change()
         self._changed.set()
@@ -236,3 +323,9 @@ class Machine:
 
     def _say(self, source: str, message: str, level: str = "info") -> None:
         self._log(source, message, machine_id=self.machine_id, region=self.region, level=level)
+
+
+def _forget_failure(start: asyncio.Task[None]) -> None:
+    """Take note of a restart that failed: the log has it, and nobody waits for it."""
+    if not start.cancelled():
+        start.exception()

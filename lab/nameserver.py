@@ -1,25 +1,24 @@
-"""The name server at `fdaa::3`: `.internal` and `.flycast` names, answered from a snapshot of the lab.
+"""The name server at `fdaa::3`: bytes of a query in, bytes of an answer out, from what `lab.names` says.
 
 Rules (FLY_FACTS section 4 unless noted):
 
-- AAAA answers hold started Machines only; `.flycast` always answers. TTL 5 s. Names ignore case.
-- A name of something deployed exists even when all of it sleeps, and an A query for it is empty, never
-  NXDOMAIN. A name that only has names below it exists too (RFC 8020).
-- No upstream here: a name outside the two zones is SERVFAIL. The one exception is `<app>.fly.dev`, as the Internet
-  knows it: the app's public address, else NXDOMAIN. RA is set because Fly's server recurses and
-  nslookup complains without it.
-- `_instances` holds `instance=ID,app=NAME,ip=6PN,region=REGION` joined by `;`, as published clients parse it.
+- TTL 5 s.  An A query for an existing name is empty, never NXDOMAIN.
+- No upstream here: a name outside the two zones is SERVFAIL. The one exception is `<app>.fly.dev`: the app's public
+  address, else NXDOMAIN. RA is set because Fly's server recurses and nslookup complains without it.
 - What cannot be read is FORMERR if it carries an id, else silence; another opcode NOTIMP; another class or a
   zone transfer REFUSED (RFC 1035 section 4.1.1). An answer too long for UDP goes out empty with TC set
   (RFC 2181 section 9), and UDP never exceeds 1232 bytes, whatever the client's EDNS says.
+- Rendered answers are kept until the network changes: the same bytes from the same region get the same answer, in one
+  of a few orders.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import socket
+from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final
 
 import dns.exception
 import dns.flags
@@ -32,152 +31,30 @@ import dns.rdatatype
 import dns.rdtypes.ANY.TXT
 import dns.rrset
 
+from lab.names import PUBLIC_ZONE, ZONES, in_public, lookup
+
 if TYPE_CHECKING:
     import random
-    import socket
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable
 
     from lab.log import EventLog
+    from lab.names import Records, View
 
 TTL_SECONDS: Final = 5
 MAX_UDP_BYTES: Final = 1232
 MAX_TCP_BYTES: Final = 65535
 _CLASSIC_UDP_BYTES = 512
 _HEADER_BYTES = 12
+_RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024  # a burst waits here while the loop is busy; the kernel may grant less
+_BATCH = 64
+_MAX_KEPT = 4096  # each at most 512 bytes of question and 1232 of answer
+_ORDERS = 16
 _QR_BIT = 0x80
 _TRANSFERS = (dns.rdatatype.AXFR, dns.rdatatype.IXFR)
 
 
-@dataclass(frozen=True, slots=True)
-class MachineRecord:
-    """What the names need to know of one deployed Machine."""
-
-    machine_id: str
-    region: str
-    process_group: str
-    private_ip: str
-    started: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AppRecord:
-    """One app: its Flycast address, if it has one, its deployed Machines, and a public address or ""."""
-
-    name: str
-    flycast_ip: str | None
-    machines: tuple[MachineRecord, ...]
-    public_ip: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What one private network may know at one moment: its apps by name."""
-
-    apps: Mapping[str, AppRecord]
-
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """What an existing name holds; both may be empty."""
-
-    addresses: tuple[str, ...] = ()
-    text: str = ""
-
-
-ZONES: Final = ("internal", "flycast")
-PUBLIC_ZONE: Final = ["fly", "dev"]
-
-
-def lookup(labels: Sequence[str], view: View) -> Records | None:
-    """Return what a name in one of the `ZONES` holds, or None when it does not exist.
-
-    `labels` are lower case, without the root.
-    """
-    match labels:
-        case ["flycast"] | ["internal"]:
-            return Records()
-        case [app_name, "flycast"]:
-            app = view.apps.get(app_name)
-            return Records(addresses=(app.flycast_ip,)) if app and app.flycast_ip else None
-        case [*below, "_apps" | "_instances" as list_name, "internal"]:
-            return _of_network(tuple(below), list_name, view)
-        case [*below, app_name, "internal"] if app_name in view.apps:
-            return _of_app(tuple(below), view.apps[app_name].machines)
-    return None
-
-
-def _in_public(labels: Sequence[str], view: View) -> Records | None:
-    """Return what a name of the `PUBLIC_ZONE` holds, or None when it does not exist."""
-    app = view.apps.get(".".join(labels[: -len(PUBLIC_ZONE)]))
-    return Records(addresses=(app.public_ip,)) if app and app.public_ip else None
-
-
-def _of_network(below: tuple[str, ...], list_name: str, view: View) -> Records | None:
-    match (*below, list_name):
-        case ("_apps",):
-            return Records(text=",".join(sorted(view.apps)))
-        case ("_instances",):
-            return Records(text=_instances(view, deployed=False))
-        case ("all", "_instances"):
-            return Records(text=_instances(view, deployed=True))
-    return None
-
-
-def _of_app(below: tuple[str, ...], deployed: tuple[MachineRecord, ...]) -> Records | None:
-    if below in _LISTS:
-        return _LISTS[below](deployed)
-    match below:
-        case (machine_id, "vm"):
-            return _some(m for m in deployed if m.machine_id.lower() == machine_id)
-        case (group, "process"):
-            return _some(m for m in deployed if m.process_group.lower() == group)
-        case (region,):
-            return _some(m for m in deployed if m.region.lower() == region)
-    return None
-
-
-def _some(machines: Iterable[MachineRecord]) -> Records | None:
-    deployed = tuple(machines)
-    return Records(addresses=_started(deployed)) if deployed else None
-
-
-def _started(machines: tuple[MachineRecord, ...]) -> tuple[str, ...]:
-    return tuple(machine.private_ip for machine in machines if machine.started)
-
-
-def _vms(machines: Iterable[MachineRecord]) -> str:
-    return ",".join(sorted(f"{machine.machine_id} {machine.region}" for machine in machines))
-
-
-def _regions(machines: Iterable[MachineRecord]) -> str:
-    return ",".join(sorted({machine.region for machine in machines}))
-
-
-_Deployed = tuple[MachineRecord, ...]
-_LISTS: Final[dict[tuple[str, ...], Callable[[_Deployed], Records | None]]] = {
-    (): lambda deployed: Records(addresses=_started(deployed)),
-    ("global",): lambda deployed: Records(addresses=_started(deployed)),
-    ("vms",): lambda deployed: Records(text=_vms(m for m in deployed if m.started)),
-    ("all", "vms"): lambda deployed: Records(text=_vms(deployed)),
-    ("regions",): lambda deployed: Records(text=_regions(m for m in deployed if m.started)),
-    ("all", "regions"): lambda deployed: Records(text=_regions(deployed)),
-    ("all",): lambda _: Records(),
-    ("vm",): lambda deployed: _some(deployed) and Records(),
-    ("process",): lambda deployed: _some(deployed) and Records(),
-}
-
-
-def _instances(view: View, *, deployed: bool) -> str:
-    return ";".join(
-        f"instance={machine.machine_id},app={app.name},ip={machine.private_ip},region={machine.region}"
-        for _, app in sorted(view.apps.items())
-        for machine in app.machines
-        if deployed or machine.started
-    )
-
-
-def answer(query: dns.message.Message, view: View, *, rng: random.Random) -> dns.message.Message:
-    """Return the response to one well-formed query; `rng` orders the addresses."""
+def answer(query: dns.message.Message, view: View, *, region: str, rng: random.Random) -> dns.message.Message:
+    """Return the response to one well-formed query from `region`; `rng` orders the addresses."""
     response = dns.message.make_response(query, recursion_available=True, our_payload=MAX_UDP_BYTES)
     refusal = _refusal(query)
     if refusal is not None:
@@ -189,7 +66,7 @@ def answer(query: dns.message.Message, view: View, *, rng: random.Random) -> dns
     if not is_own and labels[-2:] != PUBLIC_ZONE:
         response.set_rcode(dns.rcode.SERVFAIL)
         return response
-    found = lookup(labels, view) if is_own else _in_public(labels, view)
+    found = lookup(labels, view, region) if is_own else in_public(labels, view)
     if is_own:
         response.flags |= dns.flags.AA
     if found is None:
@@ -232,7 +109,7 @@ def _aaaa(address: str) -> dns.rdata.Rdata:
     return dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.AAAA, address)
 
 
-def respond(wire: bytes, view: View, *, over_tcp: bool, rng: random.Random) -> bytes | None:
+def respond(wire: bytes, view: View, *, region: str, over_tcp: bool, rng: random.Random) -> bytes | None:
     """Return the bytes to send back for the bytes that came, or None where silence is right."""
     if len(wire) < 2 or (len(wire) > 2 and wire[2] & _QR_BIT):  # noqa: PLR2004 the id is two bytes
         return None
@@ -244,7 +121,7 @@ def respond(wire: bytes, view: View, *, over_tcp: bool, rng: random.Random) -> b
         query = dns.message.from_wire(wire)
     except (dns.exception.DNSException, ValueError):
         return _header_only(wire, dns.rcode.FORMERR)
-    response = answer(query, view, rng=rng)
+    response = answer(query, view, region=region, rng=rng)
     if over_tcp:
         return _tcp_wire(response)
     payload = query.payload if query.edns >= 0 else _CLASSIC_UDP_BYTES
@@ -293,21 +170,25 @@ class NameServer:
         self._rng = rng
         self._max_tcp_connections = max_tcp_connections
         self._tcp_idle_seconds = tcp_idle_seconds
-        self._udp: list[asyncio.DatagramTransport] = []
+        self._udp: list[socket.socket] = []
         self._tcp: list[asyncio.Server] = []
         self._connections: set[asyncio.Task[None]] = set()
+        self._kept_of: View | None = None
+        self._kept: dict[tuple[bytes, str, int], bytes | None] = {}
 
     async def serve(self, udp: socket.socket, tcp: socket.socket) -> None:
         """Start answering on two bound sockets; call again for another address."""
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(lambda: _UdpSide(self._respond), sock=udp)
-        self._udp.append(transport)
+        udp.setblocking(False)
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+        asyncio.get_running_loop().add_reader(udp, self._read, udp)
+        self._udp.append(udp)
         self._tcp.append(await asyncio.start_server(self._accepted, sock=tcp, limit=MAX_TCP_BYTES + 2))
 
     async def close(self) -> None:
         """Stop answering and close every socket and connection."""
-        for transport in self._udp:
-            transport.close()
+        for udp in self._udp:
+            asyncio.get_running_loop().remove_reader(udp)
+            udp.close()
         for server in self._tcp:
             server.close()
         for task in self._connections:
@@ -315,12 +196,36 @@ class NameServer:
         await asyncio.gather(*self._connections, return_exceptions=True)
         await asyncio.sleep(0)  # transports close their sockets in the next turn of the loop
 
-    def _respond(self, wire: bytes, *, over_tcp: bool) -> bytes | None:
+    def _read(self, udp: socket.socket) -> None:
+        """Answer what has come, a batch at a time: others of this loop have their turn in between."""
+        with suppress(OSError):  # nothing left to read; or no room to send, and UDP may lose
+            for _ in range(_BATCH):
+                wire, asker = udp.recvfrom(MAX_TCP_BYTES)
+                response = self._respond(wire, asker[0], over_tcp=False)
+                if response is not None:
+                    udp.sendto(response, asker)
+
+    def _respond(self, wire: bytes, asker: str, *, over_tcp: bool) -> bytes | None:
         try:
-            return respond(wire, self._view(), over_tcp=over_tcp, rng=self._rng)
+            view = self._view()
+            region = view.regions.get(asker, view.home_region)
+            if over_tcp or not _HEADER_BYTES <= len(wire) <= _CLASSIC_UDP_BYTES:
+                return respond(wire, view, region=region, over_tcp=over_tcp, rng=self._rng)
+            return self._respond_as_before(wire, view, region)
         except Exception as error:  # noqa: BLE001 one bad query must not end the server
             self._log("dns", f"query failed: {error!r}", level="error")
             return _header_only(wire, dns.rcode.SERVFAIL)
+
+    def _respond_as_before(self, wire: bytes, view: View, region: str) -> bytes | None:
+        """Answer from what is kept: of two queries with the same answer only the id differs."""
+        if view is not self._kept_of or len(self._kept) >= _MAX_KEPT:
+            self._kept_of, self._kept = view, {}
+        key = (wire[2:], region, self._rng.randrange(_ORDERS))
+        if key not in self._kept:
+            fresh = respond(wire, view, region=region, over_tcp=False, rng=self._rng)
+            self._kept[key] = fresh and fresh[2:]
+        kept = self._kept[key]
+        return kept and wire[:2] + kept
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._connections) >= self._max_tcp_connections:
@@ -331,11 +236,12 @@ class NameServer:
         task.add_done_callback(self._connections.discard)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asker = writer.get_extra_info("peername", ("",))[0]
         try:
             while True:
                 async with asyncio.timeout(self._tcp_idle_seconds):
                     wire = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
-                    response = self._respond(wire, over_tcp=True)
+                    response = self._respond(wire, asker, over_tcp=True)
                     if response is None:
                         return
                     writer.write(len(response).to_bytes(2) + response)
@@ -344,20 +250,3 @@ class NameServer:
             pass  # the client is done, gone or too slow
         finally:
             writer.close()
-
-
-class _Respond(Protocol):
-    def __call__(self, wire: bytes, *, over_tcp: bool) -> bytes | None: ...
-
-
-class _UdpSide(asyncio.DatagramProtocol):
-    def __init__(self, respond_to: _Respond) -> None:
-        self._respond_to = respond_to
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.DatagramTransport", transport)
-
-    def datagram_received(self, data: bytes, addr: Any) -> None:
-        response = self._respond_to(data, over_tcp=False)
-        if response is not None:
-            self._transport.sendto(response, addr)

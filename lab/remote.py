@@ -1,4 +1,4 @@
-"""`flycast-lab exec`, `status`, `machine` and `down`: talk to a lab that another terminal keeps up."""
+"""`flycast-lab exec`, `shell`, `status`, `machine` and `down`: talk to a lab that another terminal keeps up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -17,13 +18,16 @@ from lab.cli import program_of
 from lab.control import MAX_MESSAGE, PREFIX, door_name, is_same_user
 from lab.errors import LabError, UsageError
 from lab.inheritance import current_directory, heeded
+from lab.tables import machine_lines, status_lines
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
     from types import FrameType
 
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _TIMEOUT_SECONDS = 10
+_NAMING_SECONDS = 1
 _MACHINE_SECONDS = 330  # the longest kill_timeout, 300 s, and some more
 
 
@@ -31,16 +35,23 @@ def do(arguments: argparse.Namespace) -> int:
     """Carry out one command on the chosen lab; return its exit status."""
     program = program_of(arguments) if arguments.do == "exec" else []
     pid = _chosen(arguments.lab)
-    with _knock(pid) as door:
-        if program:
-            return _execute(door, arguments.machine, program)
-        if arguments.do == "down":
-            return _take_down(door, pid)
-        if arguments.do == "machine":
-            return _command(door, arguments.verb, arguments.id)
-        reply = _ask(door, {"do": "status"})
-        print(json.dumps(reply, indent=2) if arguments.json else "\n".join(_table(reply)))
-        return 0
+    match arguments.do:
+        case "exec":
+            return _execute(pid, arguments.machine, program)
+        case "shell":
+            return _open_shell(pid, arguments.machine, program_of(arguments, default=_shell()))
+        case "down":
+            return _take_down(pid)
+        case "machine" if arguments.verb != "list":
+            return _command(pid, arguments.verb, arguments.id)
+        case "status" if arguments.watch:
+            from lab.watch import watch  # noqa: PLC0415
+
+            return watch(pid, as_json=arguments.json)
+    lines = machine_lines if arguments.do == "machine" else status_lines
+    status = ask(pid, {"do": "status"})
+    print(json.dumps(status, indent=2) if arguments.json else "\n".join(lines(status)))
+    return 0
 
 
 def labs_up() -> list[int]:
@@ -57,13 +68,31 @@ def labs_up() -> list[int]:
 
 def _chosen(wanted: int | None) -> int:
     if wanted is not None:
+        try:
+            _knock(wanted).close()
+        except LabError as error:
+            up = labs_up()
+            raise LabError(f"{error}; up are: {_named(up)}" if up else str(error)) from None
         return wanted
     up = labs_up()
     if not up:
         raise LabError("no lab of yours is up; start one with 'flycast-lab up'")
     if len(up) > 1:
-        raise UsageError(f"several labs are up ({', '.join(map(str, up))}); choose one with --lab PID")
+        raise UsageError(f"several labs are up: {_named(up)}; choose one with --lab PID")
     return up[0]
+
+
+def _named(pids: Iterable[int]) -> str:
+    """Return labs by process id, each with the apps it runs."""
+    shown = []
+    for pid in pids:
+        try:
+            status = ask(pid, {"do": "status"}, _NAMING_SECONDS)
+        except LabError:  # it is starting, or stopped
+            shown.append(str(pid))
+        else:
+            shown.append(f"{pid} ({', '.join(app['name'] for app in status['apps'])})")
+    return ", ".join(shown)
 
 
 def _knock(pid: int) -> socket.socket:
@@ -80,26 +109,37 @@ def _knock(pid: int) -> socket.socket:
     raise LabError(f"no lab of yours with process id {pid} is up")
 
 
-def _ask(door: socket.socket, request: dict[str, Any]) -> dict[str, Any]:
-    try:
-        door.send(json.dumps(request).encode())
-        reply = _reply(door)
-    except TimeoutError:
-        raise LabError(f"the lab does not answer within {door.gettimeout():g} s; is it stopped (Ctrl-Z)?") from None
+def ask(pid: int, request: dict[str, Any], timeout_seconds: float = _TIMEOUT_SECONDS) -> dict[str, Any]:
+    """Return the answer of the lab of process `pid`; raise `LabError` when it has none, or an error."""
+    with _knock(pid) as door:
+        door.settimeout(timeout_seconds)
+        try:
+            door.send(json.dumps(request).encode())
+            reply = _reply(door)
+        except TimeoutError:
+            raise LabError(f"the lab does not answer within {timeout_seconds:g} s; is it stopped (Ctrl-Z)?") from None
     if "error" in reply:
         raise LabError(reply["error"])
     return reply
 
 
-def _command(door: socket.socket, verb: str, machine_id: str) -> int:
-    door.settimeout(_MACHINE_SECONDS)
-    print(f"Machine {machine_id} is {_ask(door, {'do': verb, 'machine': machine_id})['state']}")
+def _command(pid: int, verb: str, machine_id: str) -> int:
+    reply = ask(pid, {"do": verb, "machine": machine_id}, _MACHINE_SECONDS)
+    print(f"Machine {machine_id} is {reply['state']}")
     return 0
 
 
-def _take_down(door: socket.socket, pid: int) -> int:
-    lab = os.pidfd_open(pid)
-    _ask(door, {"do": "down"})
+def process_of(pid: int) -> int:
+    """Return a descriptor that becomes readable when the lab of process `pid` has ended."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise LabError(f"the lab of process id {pid} has just ended") from None
+
+
+def _take_down(pid: int) -> int:
+    lab = process_of(pid)
+    ask(pid, {"do": "down"})
     if not select.select([lab], [], [], _TIMEOUT_SECONDS)[0]:
         raise LabError(f"the lab was told, but has not ended within {_TIMEOUT_SECONDS} s; end it with: kill -9 {pid}")
     return 0
@@ -114,32 +154,50 @@ def _reply(door: socket.socket) -> dict[str, Any]:
     return reply
 
 
-def _table(status: dict[str, Any]) -> list[str]:
-    rows = [("MACHINE", "APP", "REGION", "STATE", "LOAD", "6PN ADDRESS")]
-    rows += [(m["id"], m["app"], m["region"], m["state"], str(m["load"]), m["private_ip"]) for m in status["machines"]]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+def _execute(pid: int, machine: str, program: list[str]) -> int:
+    with _knock(pid) as door:
+
+        def pass_on(number: int, _frame: FrameType | None) -> None:
+            with suppress(OSError):  # the lab has ended, as the reply tells next
+                door.send(json.dumps({"signal": number}).encode())
+
+        _send_program(door, machine, program, [0, 1, 2], terminal=False)
+        for number in heeded(*_PASSED_ON):
+            signal.signal(number, pass_on)
+        return _exit_status(door)
 
 
-def _execute(door: socket.socket, machine: str, program: list[str]) -> int:
+def _open_shell(pid: int, machine: str, program: list[str]) -> int:
+    from lab import terminal  # noqa: PLC0415
+
+    ours, theirs = terminal.open_terminal()
+    with _knock(pid) as door:
+        _send_program(door, machine, program, [theirs] * 3, terminal=True)
+        os.close(theirs)
+        terminal.join(ours, until=door.fileno())
+        return _exit_status(door)
+
+
+def _shell() -> list[str]:
+    return [next(filter(shutil.which, ("bash", "sh")), "/bin/sh")]
+
+
+def _send_program(door: socket.socket, machine: str, program: list[str], streams: list[int], *, terminal: bool) -> None:
     request = {
         "do": "exec",
         "machine": machine,
         "argv": program,
         "env": dict(os.environ),
         "directory": current_directory(),
+        "terminal": terminal,
     }
     message = json.dumps(request).encode()
     if len(message) > MAX_MESSAGE:
-        raise UsageError(f"exec: command and environment take {len(message)} bytes, at most {MAX_MESSAGE} fit")
+        raise UsageError(f"command and environment take {len(message)} bytes, at most {MAX_MESSAGE} fit")
+    socket.send_fds(door, [message], streams)
 
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        with suppress(OSError):  # the lab has ended, as the reply tells next
-            door.send(json.dumps({"signal": number}).encode())
 
-    socket.send_fds(door, [message], [0, 1, 2])
-    for number in heeded(*_PASSED_ON):
-        signal.signal(number, pass_on)
+def _exit_status(door: socket.socket) -> int:
     door.settimeout(None)  # a program takes as long as it takes
     reply = _reply(door)
     if "error" in reply:

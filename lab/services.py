@@ -5,7 +5,8 @@ Rules (FLY_FACTS sections 3 and 5; FLYTOML_RULES lists what flyctl itself lets p
 - A service is TCP, has an `internal_port`, and counts `requests` or `connections` up to limits above 0.
 - A port is 1 to 65535, a range does not run backwards, and no port is asked for twice in one app.
 - The handlers here are none, `http` and `proxy_proto`, one of them a port: a PROXY preface is for raw TCP.
-- A port with `tls` is left out: Flycast has no certificates.
+- A port with `tls` is left out: Flycast has no certificates. A service with no other port is told about.
+- `force_https` is for a port with `http` only: a deploy fails otherwise.
 - A service names only process groups that the file has.
 - `kill_signal` is one of those Fly passes on.
 """
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from lab.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from shell.flytoml import FlyToml, Port, Service
 
@@ -43,6 +44,17 @@ def served_ports(service: Service) -> Iterator[tuple[int, Port]]:
         if "tls" not in entry.handlers:
             for port in range(entry.start_port, entry.end_port + 1):
                 yield port, entry
+
+
+def unreachable(app_name: str, services: Iterable[Service]) -> list[str]:
+    """Return a line for each service that nobody can reach over Flycast, because all its ports have `tls`."""
+    return [
+        f"app {app_name!r}: the service on internal port {service.internal_port} has only ports with tls "
+        f"({', '.join(str(port.start_port) for port in service.ports)}); Flycast has no certificate, so none is "
+        "served; give it a port without tls"
+        for service in services
+        if service.ports and not any(served_ports(service))
+    ]
 
 
 def _check(config: FlyToml, groups: Collection[str]) -> None:
@@ -90,6 +102,9 @@ def _check_entry(where: str, entry: Port) -> None:
             f"{where}: handlers: the lab has http, tls and proxy_proto only, got {', '.join(unknown)}; "
             "give the lab a fly.toml without it"
         )
+    if entry.force_https and "http" not in entry.handlers:
+        got = ", ".join(entry.handlers) or "none"
+        raise ValueError(f"{where}: force_https: expected http among the handlers, got {got}; a deploy would fail")
     if {"http", "proxy_proto"} <= set(entry.handlers):
         raise ValueError(
             f"{where}: handlers: proxy_proto is for raw TCP here, got http with it; "

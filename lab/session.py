@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lab.control import open_door
 from lab.errors import CommandError, LabError
 from lab.inheritance import current_directory, heeded
-from lab.log import LineLog
+from lab.log import LineLog, LogLine
 from lab.rootfs import require_targets
 from lab.sandbox import run_in_sandbox
 from lab.states import ASLEEP
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Work = Callable[["Session"], Awaitable[int]]
 
-_COLOURS = {"info": "2", "warn": "33", "error": "31"}
+_EVERY_LEVEL = {"info", "warn", "error"}
 
 
 def run(topology: Topology, options: LabOptions, program: Sequence[str]) -> int:
@@ -54,11 +54,11 @@ def up(topology: Topology, options: LabOptions) -> int:
 
     async def work(session: Session) -> int:
         apps = ", ".join(f"{app.name} at {app.flycast_ip}" for app in topology.apps)
-        print(f"The lab is up: {apps}. In another terminal: flycast-lab exec -- bash. Ctrl-C ends it.", flush=True)
+        print(f"The lab is up: {apps}. In another terminal: flycast-lab shell. Ctrl-C ends it.", flush=True)
         await session.taken_down.wait()
         return 0
 
-    return _within(topology, options, work, LineLog(*_writers(options.log_file, sys.stdout, set(_COLOURS))))
+    return _within(topology, options, work, LineLog(*_writers(options.log_file, sys.stdout, _EVERY_LEVEL)))
 
 
 def demo(topology: Topology, options: LabOptions) -> int:
@@ -68,7 +68,7 @@ def demo(topology: Topology, options: LabOptions) -> int:
     found = survey()
     heard: list[str] = []
     writers = _writers(options.log_file, sys.stderr, {"error"})
-    log = LineLog(*writers, lambda _level, line: heard.append(line))
+    log = LineLog(*writers, lambda line: heard.append(str(line)))
     if found.works:
         from lab.demo import walk_through  # noqa: PLC0415
 
@@ -81,15 +81,15 @@ def demo(topology: Topology, options: LabOptions) -> int:
 
 
 class Session:
-    """A lab that is up, its shell Machine, and what may be asked of them from a terminal."""
+    """A lab that is up, its shell Machines, and what may be asked of them from a terminal."""
 
-    def __init__(self, lab: Lab, ground: NamespaceGround, shell: Process) -> None:
-        """Keep the parts; `shell` is the init of the shell Machine."""
+    def __init__(self, lab: Lab, ground: NamespaceGround, shells: Sequence[Process]) -> None:
+        """Keep the parts; `shells` are the inits of the shell Machines, in the order of the networks."""
         self.lab = lab
         self.taken_down = asyncio.Event()
         self.foreground: Process | None = None
         self._ground = ground
-        self._shell = shell
+        self._shells = tuple(zip(lab.topology.shells, shells, strict=True))
 
     def status(self) -> dict[str, Any]:
         """Return apps and Machines as JSON values."""
@@ -120,8 +120,10 @@ class Session:
         env: Mapping[str, str],
         directory: str,
         streams: Sequence[int],
+        *,
+        terminal: bool = False,
     ) -> Process:
-        """Run a program on the shell Machine or on one that is started."""
+        """Run a program on a shell Machine or a started one; with `terminal` the streams become its own terminal."""
         plan, process = self._find(machine_id)
         return await self._ground.execute(
             process,
@@ -129,20 +131,28 @@ class Session:
             {**env, **plan.env},
             directory=directory,
             streams=streams,
+            terminal=terminal,
             on_internet=machine_id == "internet",
         )
 
     def _find(self, machine_id: str) -> tuple[MachinePlan, Process]:
-        topology = self.lab.topology
-        if machine_id in {"shell", topology.shell.machine_id} or (machine_id == "internet" and topology.public):
-            return topology.shell, self._shell
+        shells = self._named_shells()
+        ids = {plan.machine_id: (plan, process) for plan, process in self._shells}
+        if found := shells.get(machine_id) or ids.get(machine_id):
+            return found
         machine = self.lab.machines.get(machine_id)
         if machine is None:
-            known = ", ".join(["shell", *(["internet"] if topology.public else []), *self.lab.machines])
-            raise LabError(f"no Machine {machine_id!r}; there are: {known}")
+            raise LabError(f"no Machine {machine_id!r}; there are: {', '.join([*shells, *self.lab.machines])}")
         if machine.process is None or machine.state in ASLEEP:
             raise LabError(f"Machine {machine_id} is {machine.state}; only a started one can run programs")
         return machine.plan, machine.process
+
+    def _named_shells(self) -> dict[str, tuple[MachinePlan, Process]]:
+        """Return what is not in a fly.toml: the shell Machine of each network, and a host on the internet."""
+        first = self._shells[0]
+        of_networks = {f"shell.{plan.network.name}": (plan, process) for plan, process in self._shells}
+        internet = {"internet": first} if self.lab.topology.public else {}
+        return {"shell": first, **of_networks, **internet}
 
 
 def _within(topology: Topology, options: LabOptions, work: Work, log: LineLog) -> int:
@@ -180,8 +190,8 @@ async def _live(
 
     ground = NamespaceGround(launcher, wiring, Children())
     async with Lab(topology, ground, log, options) as lab:
-        shell = await ground.spawn(topology.shell, lambda _line: None)
-        session = Session(lab, ground, shell)
+        shells = [await ground.spawn(plan, lambda _line: None) for plan in topology.shells]
+        session = Session(lab, ground, shells)
         callers = asyncio.create_task(serve(door, session))
         try:
             return await _until_done_or_told(session, work)
@@ -229,20 +239,20 @@ def _raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _writers(log_file: Path | None, out: Any, levels: set[str]) -> list[Callable[[str, str], None]]:
+def _writers(log_file: Path | None, out: Any, levels: set[str]) -> list[Callable[[LogLine], None]]:
     """Return what takes log lines: the terminal for `levels`, the file for all."""
-    colour = out.isatty() and "NO_COLOR" not in os.environ
+    shown: Callable[[LogLine], str] = LogLine.coloured if out.isatty() and "NO_COLOR" not in os.environ else str
 
-    def to_terminal(level: str, line: str) -> None:
-        if level in levels:
+    def to_terminal(line: LogLine) -> None:
+        if line.level in levels:
             with suppress(OSError):  # a terminal that is gone must not end the lab half-way
-                print(f"\x1b[{_COLOURS[level]}m{line}\x1b[0m" if colour else line, file=out, flush=True)
+                print(shown(line), file=out, flush=True)
 
     if log_file is None:
         return [to_terminal]
     file = log_file.open("a", encoding="utf-8", buffering=1)
 
-    def to_file(_level: str, line: str) -> None:
+    def to_file(line: LogLine) -> None:
         with suppress(OSError):  # a full disk neither
             print(line, file=file)
 

@@ -1,35 +1,44 @@
-"""The lab as a whole: Machines, nameserver, proxies and autostop of one private network, on some ground."""
+"""The lab as a whole: Machines, nameservers, proxies and autostop of every private network, on some ground."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+import time
+from collections import defaultdict
 from contextlib import AsyncExitStack
 from functools import partial
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any, Self
 
 from lab.autostop import keep_stopping
+from lab.crash import crash_mid_request
 from lab.deploy import deploy
+from lab.dns_faults import Past, faulty
 from lab.errors import LabError
+from lab.health import keep_checking
 from lab.machine import Machine
 from lab.machine_api import MachineApi
-from lab.nameserver import AppRecord, MachineRecord, NameServer, View
+from lab.memory import keep_within_memory
+from lab.names import MachineRecord, View
+from lab.nameserver import NameServer
 from lab.proxy.app import AppProxy
-from lab.services import served_ports
-from lab.states import MachineState
-from lab.topology import NAMESERVERS
+from lab.services import served_ports, unreachable
+from lab.states import FALLING_ASLEEP, MachineState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
     from lab.cli import LabOptions
     from lab.log import EventLog
     from lab.machine import Ground
-    from lab.topology import AppPlan, MachinePlan, Topology
+    from lab.topology import AppPlan, MachinePlan, Network, Topology
 
 GRACE_SECONDS = 0.5  # what Machines get to finish when the whole lab goes
 
 
 class Lab:
-    """One private network, up from `async with` to its end."""
+    """Every private network, up from `async with` to its end."""
 
     def __init__(self, topology: Topology, ground: Ground, log: EventLog, options: LabOptions) -> None:
         """Make every Machine and proxy; nothing listens or runs yet."""
@@ -37,26 +46,48 @@ class Lab:
         self._ground = ground
         self._log = log
         self._options = options
-        self._view: View | None = None
+        self._views: dict[Network, View] = {}
+        self._pasts: list[Past[View]] = []
         self._stack = AsyncExitStack()
         self.machines = {
             plan.machine_id: Machine(
-                plan, app, ground, log, boot_ms=options.boot_ms, on_change=partial(self._machine_changed, plan)
+                plan,
+                app,
+                ground,
+                log,
+                boot_ms=options.boot_ms,
+                faults=options.faults,
+                on_change=partial(self._machine_changed, plan),
             )
             for app in topology.apps
             for plan in app.machines
         }
-        self.proxies = {app.name: self._make_proxy(app) for app in topology.apps}
+        plans = (*topology.shells, *topology.machines)
+        self._regions = {str(IPv6Address(plan.private_ip)): plan.region for plan in plans}
+        self.proxies: dict[str, AppProxy] = {}
+        neighbours: defaultdict[Network, dict[str, AppProxy]] = defaultdict(dict)
+        for app in topology.apps:
+            neighbours[app.network][app.name] = self.proxies[app.name] = self._make_proxy(app, neighbours[app.network])
 
-    def _make_proxy(self, app: AppPlan) -> AppProxy:
+    def _make_proxy(self, app: AppPlan, network: Mapping[str, AppProxy]) -> AppProxy:
         backends = [self.machines[plan.machine_id] for plan in app.machines]
-        return AppProxy(app.name, app.services, backends, region=app.primary_region, log=self._log)
+        return AppProxy(
+            app.name,
+            app.services,
+            backends,
+            region=app.primary_region,
+            log=self._log,
+            regions=self._regions,
+            network=network,
+        )
 
     async def __aenter__(self) -> Self:
         """Open every socket; Machines stay as created."""
         async with AsyncExitStack() as stack:
             await self._serve_names(stack)
             await self._serve_machines(stack)
+            await self._impair_far_machines()
+            self._keep_watch(stack)
             for app in self.topology.apps:
                 await self._serve_app(app, stack)
             self._stack = stack.pop_all()
@@ -66,25 +97,36 @@ class Lab:
         """Close every socket; Machines are left to whoever owns their ground."""
         await self._stack.aclose()
 
-    def view(self) -> View:
-        """Return what the names of the network answer from, as it is now."""
-        if self._view is None:
-            self._view = View({app.name: self._record(app) for app in self.topology.apps})
-        return self._view
+    def view(self, network: Network) -> View:
+        """Return what the names of `network` answer from, as it is now."""
+        if network not in self._views:
+            self._views[network] = self._look(network)
+        return self._views[network]
 
     def status(self) -> dict[str, Any]:
         """Return apps and Machines as JSON values."""
         return {
             "schema_version": 1,
-            "apps": [{"name": app.name, "flycast_ip": app.flycast_ip} for app in self.topology.apps],
+            "apps": [
+                {
+                    "name": app.name,
+                    "organisation": app.network.name,
+                    "flycast_ip": app.flycast_ip,
+                    "flycast_in": app.flycast_network.name,
+                }
+                for app in self.topology.apps
+            ],
             "machines": [
                 {
                     "id": plan.machine_id,
                     "app": plan.app_name,
+                    "organisation": plan.network.name,
+                    "process_group": plan.process_group,
                     "region": plan.region,
                     "state": str(self.machines[plan.machine_id].state),
                     "load": self.proxies[plan.app_name].load(plan.machine_id),
                     "starts": self.machines[plan.machine_id].starts,
+                    "checks": self.machines[plan.machine_id].health.summary(),
                     "private_ip": plan.private_ip,
                 }
                 for plan in self.topology.machines
@@ -114,7 +156,11 @@ class Lab:
 
         The autostop passes begin when it is over: before, a Machine that does not listen yet would look idle.
         """
-        found = await asyncio.gather(*(deploy(app, self.machines) for app in self.topology.apps))
+        apps = self.topology.apps
+        found = [
+            *(unreachable(app.name, app.services) for app in apps),
+            *await asyncio.gather(*(deploy(app, self.machines) for app in apps)),
+        ]
         self._stack.callback(asyncio.create_task(self._autostop()).cancel)
         return [warning for warnings in found for warning in warnings]
 
@@ -127,10 +173,46 @@ class Lab:
                 task.cancel()
 
     async def _serve_names(self, stack: AsyncExitStack) -> None:
-        server = NameServer(self.view, self._log, random.Random())  # noqa: S311 - only spreads the load
-        stack.push_async_callback(server.close)
-        for address in NAMESERVERS:
-            await server.serve(*self._ground.listen_as_nameserver(address))
+        for network in self.topology.networks:
+            rng = random.Random()  # noqa: S311 - spreads the load, and chooses what gets lost
+            server = NameServer(self._told(partial(self.view, network)), self._log, rng)
+            stack.push_async_callback(server.close)
+            for address in network.nameservers:
+                udp, tcp = self._ground.listen_as_nameserver(network, address)
+                await server.serve(faulty(udp, self._options.faults, rng, self._log), tcp)
+
+    def _told(self, look: Callable[[], View]) -> Callable[[], View]:
+        """Return what the names tell: what is, or what was."""
+        if not self._options.faults.stale_dns_seconds:
+            return look
+        self._pasts.append(Past(look, self._options.faults.stale_dns_seconds, time.monotonic, self._log))
+        return self._pasts[-1]
+
+    def _keep_watch(self, stack: AsyncExitStack) -> None:
+        """Begin what goes on beside the proxies for as long as the lab is up."""
+        machines = self.machines.values()
+        watches = [keep_within_memory(machines, self._log)]
+        watches += [keep_checking(m, check, self._ground, self._log) for m in machines for check in m.plan.checks]
+        if self._options.faults.crash_mid_request_ms:
+            watches += [self._crash(app, plan) for app in self.topology.apps for plan in app.machines]
+        for watch in watches:
+            stack.callback(asyncio.create_task(watch).cancel)
+
+    def _crash(self, app: AppPlan, plan: MachinePlan) -> Coroutine[None, None, None]:
+        load = partial(self.proxies[app.name].load, plan.machine_id)
+        ports = {service.internal_port for service in app.services}
+        after_ms = self._options.faults.crash_mid_request_ms
+        return crash_mid_request(self.machines[plan.machine_id], load, ports, after_ms, self._log)
+
+    async def _impair_far_machines(self) -> None:
+        delay_ms, loss = self._options.faults.far_delay_ms, self._options.faults.far_loss_percent
+        if delay_ms or loss:
+            for app in self.topology.apps:
+                for plan in app.machines:
+                    if plan.region != app.primary_region:
+                        await self._ground.impair(plan, delay_ms=delay_ms, loss_percent=loss)
+                        said = f"fault: packets take {delay_ms:g}ms longer, and {loss:g}% of them are lost, each way"
+                        self._log("lab", said, machine_id=plan.machine_id, region=plan.region, level="warn")
 
     async def _serve_machines(self, stack: AsyncExitStack) -> None:
         for machine in self.machines.values():
@@ -153,20 +235,28 @@ class Lab:
                 machines = [self.machines[plan.machine_id] for plan in app.machines]
                 group.create_task(keep_stopping(app, machines, self.proxies[app.name], interval, self._log))
 
-    def _record(self, app: AppPlan) -> AppRecord:
-        machines = tuple(
-            MachineRecord(
-                plan.machine_id,
-                plan.region,
-                plan.process_group,
-                plan.private_ip,
-                self.machines[plan.machine_id].state is MachineState.STARTED,
-            )
-            for plan in app.machines
+    def _look(self, network: Network) -> View:
+        apps = self.topology.apps
+        plans = [plan for plan in (*self.topology.shells, *self.topology.machines) if plan.network == network]
+        return View(
+            apps={app.name: tuple(map(self._record, app.machines)) for app in apps if app.network == network},
+            flycast={app.name: app.flycast_ip for app in apps if network in (app.network, app.flycast_network)},
+            public={app.name: app.public_ip for app in apps if app.public_ip},
+            regions={str(IPv6Address(plan.private_ip)): plan.region for plan in plans},
+            home_region=plans[0].region,
+            api_ip=network.nameservers[-1],
         )
-        return AppRecord(app.name, app.flycast_ip, machines, app.public_ip)
+
+    def _record(self, plan: MachinePlan) -> MachineRecord:
+        started = self.machines[plan.machine_id].state is MachineState.STARTED
+        return MachineRecord(plan.machine_id, plan.region, plan.private_ip, plan.metadata, started)
 
     def _machine_changed(self, plan: MachinePlan) -> None:
-        self._view = None
-        if self.machines[plan.machine_id].state is MachineState.SUSPENDED:
-            self.proxies[plan.app_name].cut(plan.machine_id)
+        self._views.clear()
+        for past in self._pasts:
+            past.note()
+        state, proxy = self.machines[plan.machine_id].state, self.proxies[plan.app_name]
+        if state in FALLING_ASLEEP:
+            proxy.release(plan.machine_id)
+        elif state is MachineState.SUSPENDED:
+            proxy.cut(plan.machine_id)

@@ -2,6 +2,9 @@
 
 Address layout (FLY_FACTS section 1): a 6PN address is the network's /48, 32 bits of host, 32 bits of Machine,
 then `:2`; a Flycast address is `<network>:0:1::X`; each Machine has a 172.19.x.y/29 that the proxy dials.
+
+Every organisation has a network of its own (its /48), with a shell Machine.  An app has one Flycast address: in the
+network of its organisation or, when it was allocated there, in that of another one.
 """
 
 from __future__ import annotations
@@ -15,22 +18,39 @@ from typing import TYPE_CHECKING
 
 from lab import services
 from lab.errors import UsageError
+from lab.restart import DEFAULT, RestartPolicy
+from lab.scale import check_groups, machines_of, parse_scale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lab.scale import Part
+    from lab.upkeep import Check
     from shell.flytoml import FlyToml, Service
 
-NETWORK = "fdaa:0:18"
-NAMESERVERS = ("fdaa::3", f"{NETWORK}::3")
+HOME = "personal"  # Fly's name for the organisation everybody has
+FIRST_NETWORK = 0x18
+NAMESERVER = "fdaa::3"  # in every network
 PROXY_IPV4 = "172.16.0.2"
 SHELL_APP = "shell"
 INTERNET = "2001:db8:0:1"  # RFC 3849: prefixes for documentation stand for the internet,
 PUBLIC = "2001:db8:f17"  # and for what Fly announces to it
 MAX_MACHINES = 8192  # as many /29 as 172.19.0.0/16 has
 _REGION = re.compile(r"[a-z]{3}")
-_COUNT = re.compile(r"[0-9]{1,4}")
 _APP_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The private network of the organisation `name`; `prefix` is its /48, the first three groups."""
+
+    name: str
+    prefix: str
+
+    @property
+    def nameservers(self) -> tuple[str, str]:
+        """Whom a Machine asks, and whom a WireGuard peer."""
+        return NAMESERVER, f"{self.prefix}::3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +58,7 @@ class MachinePlan:
     """One Machine: who it is, where it is, and what its init runs."""
 
     machine_id: str
+    network: Network
     app_name: str
     region: str
     process_group: str
@@ -48,13 +69,23 @@ class MachinePlan:
     argv: tuple[str, ...]
     env: Mapping[str, str]
     directory: str
+    memory_mb: int = 256
+    restart: RestartPolicy = DEFAULT
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Return what a deploy writes of it into the Machine's metadata."""
+        return {"fly_platform_version": "v2", "fly_process_group": self.process_group, "fly_release_version": "1"}
 
 
 @dataclass(frozen=True, slots=True)
 class AppPlan:
-    """One app: its Flycast address, its services and its Machines."""
+    """One app: its network, its Flycast address and the network that reaches it, its services and its Machines."""
 
     name: str
+    network: Network
+    flycast_network: Network
     primary_region: str
     flycast_ip: str
     public_ip: str
@@ -66,10 +97,20 @@ class AppPlan:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """A private network: its apps, and the shell Machine to look at them from."""
+    """Every app, and one shell Machine a network to look at them from."""
 
     apps: tuple[AppPlan, ...]
-    shell: MachinePlan
+    shells: tuple[MachinePlan, ...]
+
+    @property
+    def shell(self) -> MachinePlan:
+        """The shell Machine you are on unless you say otherwise."""
+        return self.shells[0]
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The network of every organisation."""
+        return tuple(shell.network for shell in self.shells)
 
     @property
     def public(self) -> bool:
@@ -78,78 +119,122 @@ class Topology:
 
     @property
     def machines(self) -> tuple[MachinePlan, ...]:
-        """Every Machine of every app, without the shell Machine."""
+        """Every Machine of every app, without the shell Machines."""
         return tuple(machine for app in self.apps for machine in app.machines)
 
 
 @dataclass(frozen=True, slots=True)
 class AppSource:
-    """A fly.toml and the command each process group runs."""
+    """A fly.toml, the command each process group runs, and the organisation the app belongs to."""
 
     config: FlyToml
     commands: Mapping[str, tuple[str, ...]]
+    organisation: str = HOME
 
 
-def parse_scale(text: str, primary_region: str) -> dict[str, int]:
-    """Read `--scale`: `3` in the primary region, or `ams=2,cdg=1`; raise `UsageError` on anything else."""
-    counts: dict[str, int] = {}
-    for part in [f"{primary_region}={text}"] if text.isdecimal() else text.split(","):
-        region, _, number = part.partition("=")
-        if not _REGION.fullmatch(region) or not _COUNT.fullmatch(number) or int(number) == 0 or region in counts:
-            raise UsageError(f"--scale: expected a number or REGION=N,… with regions like ams, got {text[:99]!r}")
-        counts[region] = int(number)
-    return counts
-
-
-def plan(sources: Sequence[AppSource], scale: str, env: Mapping[str, str], *, public: bool = False) -> Topology:
+def plan(
+    sources: Sequence[AppSource],
+    scale: str,
+    env: Mapping[str, str],
+    *,
+    public: bool = False,
+    flycast_in: Mapping[str, str] | None = None,
+) -> Topology:
     """Lay out every app of `sources`; `env` is what each Machine gets beside its own variables.
 
-    With `public` each app has a public address too, as after a deploy that was not careful.
+    With `public` each app has a public address too, as after a deploy that was not careful.  `flycast_in` names, by
+    app, the organisation whose network has its Flycast address.
     """
+    elsewhere = flycast_in or {}
+    _check_apps(sources, elsewhere)
+    parts = parse_scale(scale)
+    check_groups(parts, sorted({group for source in sources for group in source.commands}))
+    shells = _plan_shells(sources, elsewhere, env)
+    networks = {shell.network.name: shell.network for shell in shells}
     apps: list[AppPlan] = []
-    count = 1  # the shell Machine is the first
-    for source in sources:
-        if source.config.app_name in {app.name for app in apps}:
-            raise UsageError(f"{source.config.path}: app {source.config.app_name!r} was given twice")
-        app = _plan_app(source, len(apps), count, scale, env, public=public)
+    count = len(shells)  # the shell Machines are the first
+    for index, source in enumerate(sources):
+        home = networks[source.organisation]
+        reached = networks[elsewhere.get(source.config.app_name, home.name)]
+        app = _plan_app(source, index, count, parts, env, home=home, reached=reached, public=public)
         count += len(app.machines)
         if count > MAX_MACHINES:
-            raise UsageError(f"--scale: at most {MAX_MACHINES - 1} Machines fit in one lab, got {count - 1}")
+            most = MAX_MACHINES - len(shells)
+            raise UsageError(f"--scale: at most {most} Machines fit in one lab, got {count - len(shells)}")
         apps.append(app)
-    shell_region = apps[0].primary_region
-    shell = _plan_machine(0, SHELL_APP, shell_region, SHELL_APP, 0, env)
-    return Topology(tuple(apps), replace(shell, argv=()))
+    return Topology(tuple(apps), shells)
 
 
-def small_machine() -> MachinePlan:
-    """Return the plan of a lone shell Machine, to try a host with."""
-    return _plan_machine(0, SHELL_APP, "ams", SHELL_APP, 0, {})
+def _check_apps(sources: Sequence[AppSource], flycast_in: Mapping[str, str]) -> None:
+    seen: set[str] = set()
+    for source in sources:
+        name = source.config.app_name
+        if not _APP_NAME.fullmatch(name):
+            expected = "a name of lower-case letters, digits and dashes"
+            raise UsageError(f"{source.config.path}: app: expected {expected}, got {name!r}")
+        if name in seen:
+            raise UsageError(f"{source.config.path}: app {name!r} was given twice")
+        seen.add(name)
+    for name, organisation in flycast_in.items():
+        if name not in seen:
+            raise UsageError(f"--flycast-in: expected one of the apps {', '.join(sorted(seen))}, got {name!r}")
+        check_organisation(organisation, "--flycast-in")
+
+
+def check_organisation(name: str, option: str) -> None:
+    """Raise `UsageError` when `name` cannot be an organisation's."""
+    if not _APP_NAME.fullmatch(name):
+        expected = "an organisation of lower-case letters, digits and dashes"
+        raise UsageError(f"{option}: expected {expected}, got {name[:99]!r}")
+
+
+def _plan_shells(
+    sources: Sequence[AppSource], flycast_in: Mapping[str, str], env: Mapping[str, str]
+) -> tuple[MachinePlan, ...]:
+    """Give each organisation a network, and a shell Machine where its first app is."""
+    regions: dict[str, str] = {}
+    for source in sources:
+        regions.setdefault(source.organisation, source.config.primary_region or "ams")
+    for name in flycast_in.values():
+        regions.setdefault(name, sources[0].config.primary_region or "ams")
+    return tuple(_plan_shell(index, name, region, env) for index, (name, region) in enumerate(regions.items()))
+
+
+def _plan_shell(index: int, organisation: str, region: str, env: Mapping[str, str]) -> MachinePlan:
+    network = Network(organisation, f"fdaa:0:{FIRST_NETWORK + index:x}")
+    return _plan_machine(index, network, SHELL_APP, region, SHELL_APP, index, env)
+
+
+def small_topology() -> Topology:
+    """Return a network with nothing but its shell Machine, to try a host with."""
+    return Topology((), (_plan_shell(0, HOME, "ams", {}),))
 
 
 def _plan_app(
-    source: AppSource, index: int, first: int, scale: str, env: Mapping[str, str], *, public: bool
-) -> AppPlan:
+    source: AppSource, index: int, first: int, scale: Sequence[Part], env: Mapping[str, str], *,
+    home: Network, reached: Network, public: bool,
+) -> AppPlan:  # fmt: skip
     config = source.config
-    if not _APP_NAME.fullmatch(config.app_name):
-        expected = "a name of lower-case letters, digits and dashes"
-        raise UsageError(f"{config.path}: app: expected {expected}, got {config.app_name!r}")
     region = config.primary_region or "ams"
     if not _REGION.fullmatch(region):
         raise UsageError(f"{config.path}: primary_region: expected three letters like ams, got {region!r}")
     services.check(config, source.commands)
     machines: list[MachinePlan] = []
     for group, argv in source.commands.items():
-        for place, number in parse_scale(scale, region).items():
+        for place, number in machines_of(scale, group, region).items():
             for serial in range(number):
-                machine = _plan_machine(first + len(machines), config.app_name, place, group, serial, env)
+                machine = _plan_machine(first + len(machines), home, config.app_name, place, group, serial, env)
                 own = {**machine.env, **config.env, "PRIMARY_REGION": region}
                 own["FLY_VM_MEMORY_MB"] = str(config.memory_mb)
                 directory = str(config.path.resolve().parent)
-                machines.append(replace(machine, argv=argv, env=own, directory=directory))
+                machine = replace(machine, argv=argv, env=own, directory=directory, memory_mb=config.memory_mb)
+                machines.append(machine)
     return AppPlan(
         name=config.app_name,
+        network=home,
+        flycast_network=reached,
         primary_region=region,
-        flycast_ip=f"{NETWORK}:0:1::{index + 2:x}",
+        flycast_ip=f"{reached.prefix}:0:1::{index + 2:x}",
         public_ip=f"{PUBLIC}::{index + 2:x}" if public else "",
         services=config.services,
         machines=tuple(machines),
@@ -159,7 +244,7 @@ def _plan_app(
 
 
 def _plan_machine(
-    index: int, app_name: str, region: str, group: str, serial: int, env: Mapping[str, str]
+    index: int, network: Network, app_name: str, region: str, group: str, serial: int, env: Mapping[str, str]
 ) -> MachinePlan:
     digest = hashlib.sha256(f"{app_name}/{group}/{region}/{serial}".encode()).hexdigest()
     host = int(hashlib.sha256(region.encode()).hexdigest()[:7], 16)
@@ -168,7 +253,7 @@ def _plan_machine(
     groups = ":".join(f"{own >> shift & 0xFFFF:x}" for shift in (48, 32, 16, 0))
     subnet = IPv4Address("172.19.0.0") + 8 * index
     machine_id = digest[4:18]
-    private_ip = f"{NETWORK}:{groups}:2"
+    private_ip = f"{network.prefix}:{groups}:2"
     identity = {
         "FLY_APP_NAME": app_name,
         "FLY_MACHINE_ID": machine_id,
@@ -181,11 +266,12 @@ def _plan_machine(
     }
     return MachinePlan(
         machine_id=machine_id,
+        network=network,
         app_name=app_name,
         region=region,
         process_group=group,
         private_ip=private_ip,
-        gateway_ip=f"{NETWORK}:{groups}:1",
+        gateway_ip=f"{network.prefix}:{groups}:1",
         ipv4=str(subnet + 2),
         gateway_ipv4=str(subnet + 1),
         argv=(),

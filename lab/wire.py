@@ -1,6 +1,8 @@
-"""The cables: network namespaces, veth pairs, addresses and routes of one private network.
+"""The cables: network namespaces, veth pairs, addresses and routes.  Each organisation has these, and no more.
 
     Machine eth0 ── router (fdaa::3, gateways, the proxy's 172.16 address) ── edge (Flycast addresses)
+
+Public addresses are on an edge of their own, linked to a host that stands for the internet.
 
 Three rules keep the first packet fast and the isolation plain:
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -22,12 +25,12 @@ from pyroute2 import IPRoute
 
 from lab import namespaces as ns
 from lab.errors import RefusedError
-from lab.topology import INTERNET, NAMESERVERS, PROXY_IPV4
+from lab.topology import INTERNET, PROXY_IPV4
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lab.topology import MachinePlan, Topology
+    from lab.topology import MachinePlan, Network, Topology
 
 FIRST_INDEX = 1000
 _MACHINE_MTU = 1420  # what Fly's WireGuard mesh leaves
@@ -47,25 +50,32 @@ _INTERNET_HOST_IP = f"{INTERNET}::2"
 class Wiring:
     """Descriptors that keep the network namespaces alive; close them and the network is gone."""
 
-    router: int
-    edge: int
+    routers: dict[Network, int]
+    edges: dict[str, int]  # by the Flycast or public address that is there
     internet: int | None
     machines: dict[str, int]
 
     @classmethod
     def lay(cls, topology: Topology) -> Self:
         """Make every namespace and cable of `topology`; `RefusedError` when the host refuses one."""
-        router, edge = ns.new_network_namespace(), ns.new_network_namespace()
-        with _Netlink(router) as at_router, _Netlink(edge) as at_edge:
-            _join_router_and_edge(at_router, at_edge)
-            for app in topology.apps:
-                _give_flycast_address(at_router, at_edge, app.flycast_ip)
-            internet = _join_internet(at_edge, topology) if topology.public else None
-            machines = {
-                machine.machine_id: _join_machine(at_router, machine, FIRST_INDEX + 1 + number)
-                for number, machine in enumerate((topology.shell, *topology.machines))
-            }
-        return cls(router, edge, internet, machines)
+        routers: dict[Network, int] = {}
+        edges: dict[str, int] = {}
+        machines: dict[str, int] = {}
+        indexes = count(FIRST_INDEX + 1)
+        for shell in topology.shells:
+            network = shell.network
+            router, edge = ns.new_network_namespace(), ns.new_network_namespace()
+            routers[network] = router
+            flycast = [app.flycast_ip for app in topology.apps if app.flycast_network == network]
+            edges |= dict.fromkeys(flycast, edge)
+            own = [shell, *(machine for machine in topology.machines if machine.network == network)]
+            with _Netlink(router) as at_router, _Netlink(edge) as at_edge:
+                _join_router_and_edge(at_router, at_edge, network)
+                for address in flycast:
+                    _give_flycast_address(at_router, at_edge, address)
+                machines |= {m.machine_id: _join_machine(at_router, m, next(indexes)) for m in own}
+        internet = _join_internet(topology, edges) if topology.public else None
+        return cls(routers, edges, internet, machines)
 
 
 class _Netlink:
@@ -110,7 +120,7 @@ def _add_veth(at: _Netlink, name: str, index: int, mac: str, peer: dict[str, obj
     at.socket.link("add", ifname=name, kind="veth", index=index, address=mac, mtu=_MACHINE_MTU, peer=peer)
 
 
-def _join_router_and_edge(router: _Netlink, edge: _Netlink) -> None:
+def _join_router_and_edge(router: _Netlink, edge: _Netlink, network: Network) -> None:
     router.set_sysctls((("net/ipv6/conf/all/forwarding", "1"), ("net/ipv4/ip_forward", "1")))
     peer = {"ifname": "router", "net_ns_fd": edge.namespace, "address": _EDGE_MAC}
     _add_veth(router, "edge", FIRST_INDEX, _ROUTER_EDGE_MAC, peer)
@@ -121,7 +131,7 @@ def _join_router_and_edge(router: _Netlink, edge: _Netlink) -> None:
     router.neighbour(FIRST_INDEX, _EDGE_IP, _EDGE_MAC)
     edge.neighbour(inner, _ROUTER_EDGE_IP, _ROUTER_EDGE_MAC)
     edge.socket.route("add", dst="fdaa::/16", gateway=_ROUTER_EDGE_IP)
-    for address in NAMESERVERS:
+    for address in network.nameservers:
         router.add_address(_LOOPBACK, address, 128)
     router.add_address(_LOOPBACK, PROXY_IPV4, 32)
     router.socket.route("add", dst="fdaa::/16", type="blackhole")
@@ -132,10 +142,10 @@ def _give_flycast_address(router: _Netlink, edge: _Netlink, flycast_ip: str) -> 
     router.socket.route("add", dst=f"{flycast_ip}/128", gateway=_EDGE_IP)
 
 
-def _join_internet(edge: _Netlink, topology: Topology) -> int:
-    """Make a host outside every private network, from which the public addresses can be reached."""
-    namespace = ns.new_network_namespace()
-    with _Netlink(namespace) as host:
+def _join_internet(topology: Topology, edges: dict[str, int]) -> int:
+    """Make a host outside every private network, and the edge with the public addresses that it can reach."""
+    namespace, front = ns.new_network_namespace(), ns.new_network_namespace()
+    with _Netlink(namespace) as host, _Netlink(front) as edge:
         peer = {"ifname": "eth0", "net_ns_fd": namespace, "address": _MACHINE_MAC}
         _add_veth(edge, "internet", FIRST_INDEX, _GATEWAY_MAC, peer)
         inner = host.index_of("eth0")
@@ -148,6 +158,7 @@ def _join_internet(edge: _Netlink, topology: Topology) -> int:
         host.socket.route("add", dst="::/0", gateway=_INTERNET_EDGE_IP)
         for app in topology.apps:
             edge.add_address(_LOOPBACK, app.public_ip, 128)
+            edges[app.public_ip] = front
     return namespace
 
 

@@ -32,7 +32,17 @@ def _missing_for_browser() -> str:
     return "" if shutil.which("chromium") else "not installed: chromium"
 
 
-TIERS: dict[str, Callable[[], str]] = {"lab": _missing_for_lab, "browser": _missing_for_browser}
+@cache
+def _missing_for_strangers() -> str:
+    programs = [program for program in ("nginx", "node") if shutil.which(program) is None]
+    return f"not installed: {', '.join(programs)}" if programs else ""
+
+
+TIERS: dict[str, Callable[[], str]] = {
+    "lab": _missing_for_lab,
+    "browser": _missing_for_browser,
+    "strangers": _missing_for_strangers,
+}
 
 
 def pytest_configure() -> None:

@@ -29,6 +29,9 @@ class Backend(Protocol):
     def state(self) -> MachineState:
         """The state now; a change is visible before any of the waits below returns."""
 
+    def serves(self, internal_port: int) -> bool:
+        """Tell whether its health checks let requests for that port come here."""
+
     async def start(self) -> None:
         """Return once started; join a start in progress; raise `MachineStartError` when it cannot start."""
 

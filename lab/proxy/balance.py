@@ -1,26 +1,28 @@
 """Which Machine a request gets, counted from the moment of the decision until the request is over.
 
-The decision itself is `lab.policy.choose`. A load is counted in the same step as the decision, with no await
+The decision itself is `lab.proxy.choice`. A load is counted in the same step as the decision, with no await
 between, so autostop never sees a Machine as idle that has work reserved.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lab.errors import MachineStartError
-from lab.policy import Candidate, Queue, Refuse, Route, Wake, choose
-from lab.proxy.errors import MachineNotStartedError, NoCandidateError, no_route
+from lab.proxy.choice import NO_WISH, Candidate, Queue, Refuse, Route, Rules, Wake, choose
+from lab.proxy.errors import MachineNotStartedError, NoCandidateError, hard_limit_reached, no_route
 from lab.states import FALLING_ASLEEP, MachineState
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
 
+    from lab.log import EventLog
     from lab.proxy.backend import Backend
+    from lab.proxy.choice import Wish
     from lab.proxy.errors import CandidateError
     from lab.proxy.reach import Patience
     from shell.flytoml import Service
@@ -29,17 +31,25 @@ if TYPE_CHECKING:
 class ServiceRoute:
     """One service of the app: the Machines that serve it, the load on each, and who waits for room."""
 
-    __slots__ = ("backends", "loads", "queue", "service")
+    __slots__ = ("_rules", "backends", "loads", "queue", "service")
 
     def __init__(self, service: Service, backends: Sequence[Backend]) -> None:
         self.service = service
+        self._rules: dict[str, Rules] = {}
         self.backends = {
             backend.machine_id: backend
             for backend in backends
             if not service.processes or backend.process_group in service.processes
         }
         self.loads: Counter[str] = Counter()
-        self.queue: deque[tuple[Search, asyncio.Future[Lease]]] = deque()
+        self.queue: dict[asyncio.Future[Lease], Search] = {}
+
+    def rules(self, region: str) -> Rules:
+        """Return what counts for requests that reached the proxy in `region`."""
+        if region not in self._rules:
+            limits = self.service.concurrency
+            self._rules[region] = Rules(region, limits.soft_limit, limits.hard_limit, self.service.auto_start)
+        return self._rules[region]
 
 
 @dataclass(slots=True)
@@ -48,14 +58,16 @@ class Search:
 
     route: ServiceRoute
     service_port: int
+    rules: Rules
+    wish: Wish = NO_WISH
     last_error: str = ""
-    failures: Counter[str] = field(default_factory=Counter)
+    failures: dict[str, int] = field(default_factory=dict)
     barred: set[str] = field(default_factory=set)
 
     def failed(self, machine_id: str, error: CandidateError) -> None:
         """Note that this Machine failed, and leave it out once it has failed often enough."""
         self.last_error = str(error)
-        self.failures[machine_id] += 1
+        self.failures[machine_id] = self.failures.get(machine_id, 0) + 1
         if self.failures[machine_id] >= error.tries:
             self.barred.add(machine_id)
 
@@ -84,15 +96,15 @@ class Balancer:
 
     def __init__(
         self,
-        region: str,
         services: Sequence[Service],
         backends: Sequence[Backend],
         rng: random.Random,
         patience: Patience,
+        log: EventLog,
     ) -> None:
-        """Serve clients that reached the proxy in `region`."""
-        self._region = region
+        """Begin with no load on any of `backends`."""
         self._routes = {service: ServiceRoute(service, backends) for service in services}
+        self._log = log
         self._rng = rng
         self._patience = patience
         self._starts: dict[str, asyncio.Task[None]] = {}
@@ -112,21 +124,21 @@ class Balancer:
         if lease is not None:
             return lease
         queue = search.route.queue
-        place: tuple[Search, asyncio.Future[Lease]] = (search, asyncio.get_running_loop().create_future())
-        queue.append(place)
+        if not queue:
+            self._log("proxy", hard_limit_reached(search.route.service.concurrency), level="error")
+        place: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
+        queue[place] = search
         try:
             async with asyncio.timeout(self._patience.queue_seconds):
-                return await place[1]
+                return await place
         except TimeoutError:
-            _release_late(place[1])
-            hint = f"all at their hard limit for {self._patience.queue_seconds:g} s"
-            raise NoCandidateError(no_route(search.service_port, hint)) from None
+            _release_late(place)
+            raise NoCandidateError(search.last_error) from None
         except asyncio.CancelledError:
-            _release_late(place[1])
+            _release_late(place)
             raise
         finally:
-            if place in queue:
-                queue.remove(place)
+            queue.pop(place, None)
 
     async def wake(self, backend: Backend) -> None:
         """Return once the Machine is started; everybody who asks joins one start."""
@@ -148,34 +160,34 @@ class Balancer:
         """Take the load of `lease` off and let the next in the queue go."""
         lease.route.loads[lease.backend.machine_id] -= 1
         queue = lease.route.queue
-        while queue:
-            search, place = queue[0]
-            if not place.done():
-                try:
-                    granted = self._decide(search)
-                except NoCandidateError as error:
-                    place.set_exception(error)
-                else:
-                    if granted is None:
-                        return
-                    place.set_result(granted)
-            queue.popleft()
+        for place, search in list(queue.items()):
+            if place.done() or self._granted(place, search):
+                queue.pop(place, None)
+            elif search.wish is NO_WISH:
+                return  # nor is there room for whoever comes after
+
+    def _granted(self, place: asyncio.Future[Lease], search: Search) -> bool:
+        """Try once more for one that queues; return whether its wait is over."""
+        try:
+            lease = self._decide(search)
+        except NoCandidateError as error:
+            place.set_exception(error)
+            return True
+        if lease is not None:
+            place.set_result(lease)
+        return lease is not None
 
     def _decide(self, search: Search) -> Lease | None:
         """Reserve and return a lease; None means queue."""
-        route, service = search.route, search.route.service
-        decision = choose(
-            [
-                Candidate(machine_id, backend.region, backend.state, route.loads[machine_id])
-                for machine_id, backend in route.backends.items()
-                if machine_id not in search.barred
-            ],
-            soft_limit=service.concurrency.soft_limit,
-            hard_limit=service.concurrency.hard_limit,
-            auto_start=service.auto_start,
-            region=self._region,
-            rng=self._rng,
-        )
+        route = search.route
+        port = route.service.internal_port
+        candidates = [
+            Candidate(machine_id, backend.region, state, route.loads[machine_id])
+            for machine_id, backend in route.backends.items()
+            if machine_id not in search.barred
+            and ((state := backend.state) is not MachineState.STARTED or backend.serves(port))
+        ]
+        decision = choose(candidates, search.rules, search.wish, self._rng)
         match decision:
             case Route(machine_id) | Wake(machine_id):
                 route.loads[machine_id] += 1
@@ -183,7 +195,9 @@ class Balancer:
             case Queue():
                 return None
             case Refuse():
-                hint = "no Machine is started, and autostart is off or there is none to start"
+                hint = "no Machine is started and passes its checks, and autostart is off or there is none to start"
+                if search.wish is not NO_WISH:
+                    hint = "no Machine that the request or fly-replay asked for is started or can be"
                 raise NoCandidateError(search.last_error or no_route(search.service_port, hint))
 
     async def _start(self, backend: Backend) -> None:

@@ -1,14 +1,18 @@
 """What goes wrong between the proxy and a Machine, with Fly's codes and texts.
 
 Codes and texts: FLY_FACTS section 5 for PC01, PM05 and PR03; the others from Fly's page of error codes and
-from log lines in public issues. A Machine that exits before it listens has no code of its own there.
+from log lines in public issues. PR04 is PR03 with nothing to add. A Machine that exits before it listens has no
+code of its own there. Fly's status for a PA code is not documented; 502 is what users report for PA02.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from lab.errors import LabError
+
+if TYPE_CHECKING:
+    from shell.flytoml import Concurrency
 
 
 class ProxyError(LabError):
@@ -50,12 +54,61 @@ class UnreachableError(CandidateError):
         super().__init__(f"[PM05] failed to connect to machine: gave up after {attempts} attempts (in {waited})")
 
 
-class NoCandidateError(ProxyError):
-    """No Machine is left to try."""
+class RequestFaultError(ProxyError):
+    """An HTTP request cannot be carried out; `status` is what its client gets."""
+
+    def __init__(self, message: str, status: int = 502) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NoCandidateError(RequestFaultError):
+    """No Machine is left to try; `last_error` is empty when none could be tried."""
 
     def __init__(self, last_error: str) -> None:
+        found_none = "could not find a good candidate within 40 attempts at load balancing"
         super().__init__(
-            f"[PR03] could not find a good candidate within 40 attempts at load balancing. last error: {last_error}"
+            f"[PR03] {found_none}. last error: {last_error}" if last_error else f"[PR04] {found_none}", 503
+        )
+
+
+class MachineFaultError(RequestFaultError):
+    """The Machine did not answer as HTTP asks."""
+
+    def __init__(self, reason: str, status: int = 502) -> None:
+        super().__init__(f"[PU02] could not complete HTTP request to instance: {reason}", status)
+
+
+class BodyTooLongToRepeatError(RequestFaultError):
+    """More of a request's body was passed on than the proxy keeps."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "[PA01] cannot retry/replay request because request body has been read past what we're willing to buffer"
+        )
+
+
+class TooManyReplaysError(RequestFaultError):
+    """Machines sent a request on to one another without end."""
+
+    def __init__(self) -> None:
+        super().__init__("[PA02] 'fly-replay' response header was returned too many times, stopping there")
+
+
+class BadReplayError(RequestFaultError):
+    """A `fly-replay` that cannot be read; `reason` says what was expected and what came."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"[PA03] could not parse 'fly-replay' response header returned by app: {reason}")
+
+
+class UnknownReplayAppError(RequestFaultError):
+    """A `fly-replay` to an app that the network has not."""
+
+    def __init__(self, source_app: str, target_app: str) -> None:
+        super().__init__(
+            f"[PA04] app '{source_app}' used 'fly-replay' response header to target app '{target_app[:63]}', "
+            "which we cannot find"
         )
 
 
@@ -72,6 +125,6 @@ def no_route(service_port: int, hint: str) -> str:
     return f"[PR01] no known healthy instances found for route tcp/{service_port}. ({hint})"
 
 
-def incomplete(reason: str) -> str:
-    """Return the line for a request the Machine did not finish."""
-    return f"[PU02] could not complete HTTP request to instance: {reason}"
+def hard_limit_reached(limits: Concurrency) -> str:
+    """Return the line for a request that has to wait for room."""
+    return f"Instance reached hard limit of {limits.hard_limit} concurrent {limits.type}"

@@ -17,9 +17,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lab.proxy.errors import ProxyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 
@@ -56,6 +59,10 @@ class Fields:
     def values(self, name: bytes) -> list[bytes]:
         """Return the values of every field of that lower-case name."""
         return self._by_name.get(name, _NOTHING)
+
+    def has_none_of(self, names: Iterable[bytes]) -> bool:
+        """Tell whether there is no field of any of these lower-case names."""
+        return self._by_name.keys().isdisjoint(names)
 
     def members(self, name: bytes) -> list[bytes]:
         """Return the lower-case members of a comma-separated list, over all fields of that name."""

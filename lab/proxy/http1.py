@@ -12,24 +12,30 @@ Rules (FLY_FACTS section 5, RFC 9112):
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from lab.proxy.bodies import BodyReader, CutShortError
-from lab.proxy.errors import NoCandidateError
-from lab.proxy.exchange import Exchange, MachineFaultError, Places
+from lab.proxy.errors import RequestFaultError
+from lab.proxy.exchange import Exchange
 from lab.proxy.head_reader import read_head
 from lab.proxy.heads import BadMessageError, parse_request, request_body
 from lab.proxy.link import LinkLostError
+from lab.proxy.places import Places
+from lab.proxy.routing_fields import wish_of
 from lab.proxy.stamps import Stamp, client_lines, own_response, request_id
+from lab.proxy.upload import Upload
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
     from lab.log import EventLog
     from lab.proxy.exchange import HttpLimits
     from lab.proxy.heads import RequestHead
     from lab.proxy.link import Link
+    from lab.proxy.replays import Replays
     from lab.proxy.stamps import Edge
     from lab.proxy.upstream import Upstreams
     from shell.flytoml import Port, Service
@@ -46,15 +52,19 @@ class HttpHandler:
         service: Service,
         port: Port,
         edge: Edge,
+        region_of: Callable[[str], str],
         log: EventLog,
         rng: random.Random,
         limits: HttpLimits,
+        replays: Replays,
     ) -> None:
-        """Serve `service` at `edge`."""
+        """Serve `service` at `edge`, whose region `region_of` tells by the client's address."""
         self.upstreams = upstreams
+        self.replays = replays
         self.service = service
         self.force_https = port.force_https
         self.edge = edge
+        self.region_of = region_of
         self.log = log
         self.rng = rng
         self.limits = limits
@@ -79,9 +89,10 @@ class _Conversation:
         self._limits = handler.limits
         self._client = client
         client_ip = client.peer()[0]
-        self._own_lines = client_lines(handler.edge, client_ip)
-        self._forwarded_for = f"{client_ip}, {handler.edge.address}".encode()
-        self._places = Places(handler.upstreams, handler.service, handler.edge.port)
+        self._edge = edge = replace(handler.edge, region=handler.region_of(client_ip))
+        self._own_lines = client_lines(edge, client_ip)
+        self._forwarded_for = f"{client_ip}, {edge.address}".encode()
+        self._places = Places(handler.upstreams, handler.service, edge.port, edge.region)
         self._idle_seconds = self._limits.head_seconds
 
     def end(self) -> None:
@@ -104,13 +115,11 @@ class _Conversation:
         stamp = self._stamp()
         if self._handler.force_https:
             return await self._to_https(stamp, head, body)
-        exchange = Exchange(self._client, head, body, payload, stamp, self._limits)
+        upload = Upload(self._client, head, body, payload, stamp, self._limits.idle_seconds)
+        exchange = Exchange(self._client, head, upload, stamp, self._limits)
         try:
-            keep = await exchange.run(self._places)
-        except NoCandidateError as error:
-            self._handler.log("proxy", str(error), level="error")
-            keep = await self._answer(stamp, head, 503, str(error), body_read=body.done)
-        except MachineFaultError as error:
+            keep = await self._handler.replays.run(exchange, self._places, wish_of(head.fields))
+        except RequestFaultError as error:
             self._handler.log("proxy", str(error), level="error")
             if exchange.answering:
                 self._client.abort()
@@ -126,8 +135,8 @@ class _Conversation:
 
     def _stamp(self) -> Stamp:
         unix_us = time.time_ns() // 1000
-        edge = self._handler.edge
-        return Stamp(edge, request_id(edge, unix_us, self._handler.rng), unix_us, self._own_lines, self._forwarded_for)
+        fly_request_id = request_id(self._edge, unix_us, self._handler.rng)
+        return Stamp(self._edge, fly_request_id, unix_us, self._own_lines, self._forwarded_for)
 
     async def _to_https(self, stamp: Stamp, head: RequestHead, body: BodyReader) -> bool:
         host = (head.fields.values(b"host") or [stamp.edge.address.encode()])[0]

@@ -62,17 +62,20 @@ class Link(asyncio.Protocol):
         host, port, *_ = self._transport.get_extra_info("sockname") or ("", 0)
         return host, port
 
-    async def more(self, seconds: float | None) -> bool:
-        """Wait until bytes come beyond those in `received`; False at the end of the stream.
+    async def more(self, seconds: float | None, seen: int | None = None) -> bool:
+        """Wait until `received` holds more than `seen` bytes, or than it does now; False at the end of the stream.
 
-        Raise `TimeoutError` after `seconds`; None waits for as long as the peer keeps the connection.
+        Who did something else since it looked says how many it saw: the rest may have come meanwhile. Raise
+        `TimeoutError` after `seconds`; None waits for as long as the peer keeps the connection.
         """
+        before = len(self.received) if seen is None else seen
+        if len(self.received) > before:
+            return True
         if self.at_eof or self.lost:
             return False
         if self._reading_paused and len(self.received) <= LOW_WATER_BYTES:
             self._reading_paused = False
             self._transport.resume_reading()
-        before = len(self.received)
         await self._until_changed(seconds)
         return len(self.received) > before
 

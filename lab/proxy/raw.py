@@ -12,6 +12,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lab.proxy.balance import Search
 from lab.proxy.errors import NoCandidateError
 from lab.proxy.link import LinkLostError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from lab.log import EventLog
     from lab.proxy.link import Link
-    from lab.proxy.upstream import Upstreams
+    from lab.proxy.upstream import Upstream, Upstreams
     from shell.flytoml import Port, Service
 
     Address = tuple[str, int]
@@ -30,18 +31,28 @@ if TYPE_CHECKING:
 class RawHandler:
     """Carries connections to one service port without looking inside."""
 
-    def __init__(self, upstreams: Upstreams, service: Service, port: Port, service_port: int, log: EventLog) -> None:
-        """Serve `service` on `service_port`, one of its entry `port`."""
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        service: Service,
+        port: Port,
+        service_port: int,
+        region_of: Callable[[str], str],
+        log: EventLog,
+    ) -> None:
+        """Serve `service` on `service_port`, one of its entry `port`; `region_of` knows clients by their address."""
         self._upstreams = upstreams
-        self._service = service
+        self._route = upstreams.route(service)
         self._service_port = service_port
+        self._region_of = region_of
         self._log = log
         self._preface = _preface_of(port) if "proxy_proto" in port.handlers else None
 
     async def handle(self, client: Link) -> None:
         """Carry one connection until both sides have closed."""
         try:
-            search = self._upstreams.search(self._service, self._service_port)
+            rules = self._route.rules(self._region_of(client.peer()[0]))
+            search = Search(self._route, self._service_port, rules)
             upstream = await self._upstreams.obtain(search, pooled=False)
         except NoCandidateError as error:
             self._log("proxy", str(error), level="error")
@@ -49,8 +60,9 @@ class RawHandler:
         try:
             if self._preface is not None and not upstream.link.lost:
                 upstream.link.write(self._preface(client.peer(), client.local()))
-            await splice(client, upstream.link)
+            await splice(client, upstream)
         finally:
+            pass_resets(client, upstream.link)
             upstream.end()
 
 
@@ -60,25 +72,44 @@ def _preface_of(port: Port) -> Preface:
     return partial(preface, port.proxy_proto_version)
 
 
-async def splice(one: Link, other: Link) -> None:
-    """Carry bytes both ways until both sides have closed their half or one is lost."""
-    pumps = [asyncio.ensure_future(_pump(one, other)), asyncio.ensure_future(_pump(other, one))]
+async def splice(client: Link, upstream: Upstream, *, to_client: Callable[[bytes], bytes] = bytes) -> None:
+    """Carry bytes both ways until both sides have closed their half, one is lost, or the Machine has ended.
+
+    `to_client` gets what the Machine sends and returns what the client is sent for it.
+    """
+    link = upstream.link
+    up = asyncio.ensure_future(_pump(client, link, bytes))
+    down = asyncio.ensure_future(_pump(link, client, to_client))
+    tasks: list[asyncio.Future[None]] = [up, down]
     try:
-        await asyncio.wait(pumps, return_when=asyncio.FIRST_EXCEPTION)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if up.done() and not _failed(up):
+            await asyncio.wait([down])
+        elif down.done() and not _failed(down):  # the client may go on, for as long as somebody hears it
+            tasks.append(asyncio.ensure_future(upstream.lease.backend.exited()))
+            await asyncio.wait([up, tasks[-1]], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for pump in pumps:
-            pump.cancel()
-        if one.reset:
-            other.abort()
-        if other.reset:
-            one.abort()
-        await asyncio.gather(*pumps, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _pump(source: Link, sink: Link) -> None:
+def pass_resets(client: Link, link: Link) -> None:
+    """Let each side see that the other was reset."""
+    if client.reset:
+        link.abort()
+    if link.reset:
+        client.abort()
+
+
+def _failed(pump: asyncio.Future[None]) -> bool:
+    return pump.cancelled() or pump.exception() is not None
+
+
+async def _pump(source: Link, sink: Link, through: Callable[[bytes], bytes]) -> None:
     while True:
         if source.received:
-            sink.write(source.take(len(source.received)))
+            sink.write(through(source.take(len(source.received))))
             await sink.drain(None)
         elif not await source.more(None):
             break

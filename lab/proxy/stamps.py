@@ -2,7 +2,8 @@
 
 Rules (FLY_FACTS section 3): `Fly-Client-IP` and the other `Fly-*` and `X-Forwarded-*` fields are overwritten;
 `X-Forwarded-For` is appended to, and ends with the app's own address; `Fly-Request-Id` is a ULID and the
-region. A response carries `Server`, `Via` and `Fly-Request-Id`.
+region. `fly-replay-src` and `fly-preferred-instance-unavailable` come from the proxy only. A response carries
+`Server`, `Via` and `Fly-Request-Id`.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS: Final = [high + low for high in _CROCKFORD for low in _CROCKFORD]
-_ULID_PAIRS: Final = 13
+_ULID_SHIFTS: Final = range(120, -1, -10)
 
 _OVERWRITTEN: Final = frozenset(
     {
         b"fly-client-ip",
+        b"fly-preferred-instance-unavailable",
+        b"fly-replay-src",
         b"fly-forwarded-port",
         b"fly-forwarded-proto",
         b"fly-forwarded-ssl",
@@ -54,7 +57,7 @@ class Edge:
 def ulid(unix_ms: int, rng: random.Random) -> str:
     """Return a ULID: 48 bits of time, 80 of chance, 26 letters that sort by time."""
     number = (unix_ms & (2**48 - 1)) << 80 | rng.getrandbits(80)
-    return "".join(_PAIRS[number >> shift & 1023] for shift in range(10 * _ULID_PAIRS - 10, -1, -10))
+    return "".join([_PAIRS[number >> shift & 1023] for shift in _ULID_SHIFTS])
 
 
 def request_id(edge: Edge, unix_us: int, rng: random.Random) -> bytes:
@@ -83,8 +86,8 @@ class Stamp:
     forwarded_for: bytes
 
 
-def request_bytes(head: RequestHead, stamp: Stamp) -> bytes:
-    """Return the head to send to a Machine."""
+def request_bytes(head: RequestHead, stamp: Stamp, more: bytes) -> bytes:
+    """Return the head to send to a Machine; `more` are complete header lines."""
     lines = [b"%b %b HTTP/1.1\r\n" % (head.method, head.target)]
     if not head.minor and not head.fields.values(b"host"):
         lines.append(b"host: \r\n")
@@ -98,8 +101,8 @@ def request_bytes(head: RequestHead, stamp: Stamp) -> bytes:
     chain = b", ".join([*head.fields.values(b"x-forwarded-for"), stamp.forwarded_for])
     via = b", ".join([*head.fields.values(b"via"), b"1.%d fly.io" % head.minor])
     lines.append(
-        b"%bX-Forwarded-For: %b\r\nFly-Request-Id: %b\r\nVia: %b\r\nX-Request-Start: t=%d\r\n\r\n"
-        % (stamp.own_lines, chain, stamp.fly_request_id, via, stamp.unix_us)
+        b"%bX-Forwarded-For: %b\r\nFly-Request-Id: %b\r\nVia: %b\r\nX-Request-Start: t=%d\r\n%b\r\n"
+        % (stamp.own_lines, chain, stamp.fly_request_id, via, stamp.unix_us, more)
     )
     return b"".join(lines)
 

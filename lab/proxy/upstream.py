@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
-from lab.proxy.balance import Search
 from lab.proxy.errors import CandidateError, MachineExitedError
 from lab.proxy.link import Link
 from lab.proxy.reach import BOUND_TO
@@ -17,8 +16,9 @@ from lab.states import MachineState
 if TYPE_CHECKING:
     from lab.log import EventLog
     from lab.proxy.backend import Backend
-    from lab.proxy.balance import Balancer, Lease
+    from lab.proxy.balance import Balancer, Lease, Search, ServiceRoute
     from lab.proxy.reach import Reach
+    from lab.proxy.websocket import WebSocket
     from shell.flytoml import Service
 
 POOL_SECONDS: Final = 4.0
@@ -113,16 +113,32 @@ class Upstreams:
         self._reach = reach
         self._log = log
         self._links: defaultdict[str, WeakSet[Link]] = defaultdict(WeakSet)
+        self._sockets: defaultdict[str, set[WebSocket]] = defaultdict(set)
         self.pool = pool
+
+    def release(self, machine_id: str) -> None:
+        """Close idle connections to a Machine that is about to stop, and tell WebSockets that it goes."""
+        self.pool.release(machine_id)
+        for socket in self._sockets[machine_id]:
+            socket.go_away()
+
+    async def carry(self, socket: WebSocket, upstream: Upstream) -> None:
+        """Carry a WebSocket, to be told when its Machine goes."""
+        sockets = self._sockets[upstream.lease.backend.machine_id]
+        sockets.add(socket)
+        try:
+            await socket.carry()
+        finally:
+            sockets.discard(socket)
 
     def cut(self, machine_id: str) -> None:
         """Drop every connection to a Machine that was suspended: nobody will answer there."""
         for link in list(self._links[machine_id]):
             link.cut()
 
-    def search(self, service: Service, service_port: int) -> Search:
-        """Return the beginning of one request's way to a Machine."""
-        return Search(self._balancer.route(service), service_port)
+    def route(self, service: Service) -> ServiceRoute:
+        """Return what is known of one of the app's services."""
+        return self._balancer.route(service)
 
     async def obtain(self, search: Search, *, pooled: bool) -> Upstream:
         """Return a connection to a Machine, waking one if need be; raise `NoCandidateError`.

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
 
 PATIENCE_MS = 15_000
-OPTIONS = ["--disable-background-networking", "--disable-gpu", *(["--no-sandbox"] if os.getuid() == 0 else [])]
+OPTIONS = [
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    *(["--no-sandbox"] if os.getuid() == 0 else []),
+]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -77,20 +78,33 @@ def alive(members: dict[int, str]) -> list[int]:
     return left
 
 
-def wait_until_unused(names: set[str], seconds: float = 20) -> set[str]:
-    """Wait until no process is in those namespaces; return those in use after `seconds`.
+def now_ticks() -> int:
+    """Return this moment as /proc has the start of a process."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
-    A dead process counts until the host's init has reaped it.
+
+def wait_until_unused(names: set[str], since_ticks: int, seconds: float = 20) -> set[str]:
+    """Wait until no process from before `since_ticks` is in those namespaces; return those in use after `seconds`.
+
+    A dead process counts until the host's init has reaped it. Who began later is another test's: the kernel gives a
+    new namespace the number of one that is gone.
     """
     end = time.monotonic() + seconds
-    while (left := names & _all_namespaces()) and time.monotonic() < end:
+    while (left := names & _namespaces_used_by_the_old(since_ticks)) and time.monotonic() < end:
         time.sleep(0.01)
     return left
 
 
-def _all_namespaces() -> set[str]:
+def _namespaces_used_by_the_old(since_ticks: int) -> set[str]:
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
-    return {name for pid in pids for name in _namespaces_of(pid)}
+    return {name for pid in pids if _started(pid) <= since_ticks for name in _namespaces_of(pid)}
+
+
+def _started(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:  # it has ended
+        return sys.maxsize
 
 
 def wait_until_gone(members: dict[int, str], seconds: float = 20) -> list[int]:

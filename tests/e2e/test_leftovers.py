@@ -47,9 +47,10 @@ def test_kill_9_leaves_no_process_namespace_mount_interface_socket_or_file(
         members = leftovers.family(lab.pid)
         used = leftovers.namespaces(members)
         lab.kill()
+        killed = leftovers.now_ticks()
         assert lab.wait(DEADLINE_SECONDS) == -signal.SIGKILL
         assert leftovers.wait_until_gone(members) == [], f"processes left of {members}"
-    assert leftovers.wait_until_unused(used) == set()
+    assert leftovers.wait_until_unused(used, killed) == set()
     assert leftovers.doors(lab.pid) == []
     assert leftovers.snapshot() == before
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lab.log import LineLog, fly_line
+from lab.log import LineLog, LogLine
 
 WHEN = datetime(2026, 11, 20, 10, 5, 9, 7999, tzinfo=UTC)
 
@@ -29,15 +29,22 @@ WHEN = datetime(2026, 11, 20, 10, 5, 9, 7999, tzinfo=UTC)
 def test_a_line_has_time_source_region_level_and_message(
     source: str, machine_id: str, region: str, level: str, line: str
 ) -> None:
-    assert fly_line(source, "Starting machine", machine_id, region, level, WHEN) == line
+    assert str(LogLine(source, "Starting machine", machine_id, region, level, WHEN)) == line
+
+
+def test_colours_change_nothing_but_the_colour() -> None:
+    for level in ("info", "warn", "error"):
+        line = LogLine("proxy", "Starting machine", "148e", "ams", level, WHEN)
+        assert "\x1b[" in line.coloured()
+        assert re.sub(r"\x1b\[\d*m", "", line.coloured()) == str(line)
 
 
 def test_every_writer_gets_every_line_with_its_level() -> None:
-    one: list[tuple[str, str]] = []
-    two: list[tuple[str, str]] = []
-    log = LineLog(lambda level, line: one.append((level, line)), lambda level, line: two.append((level, line)))
+    one: list[LogLine] = []
+    two: list[LogLine] = []
+    log = LineLog(one.append, two.append)
     log("proxy", "first", machine_id="m1", region="ams")
     log("dns", "second", level="warn")
     assert one == two
-    assert [level for level, _ in one] == ["info", "warn"]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z proxy\[m1\] ams \[info\] first", one[0][1])
+    assert [line.level for line in one] == ["info", "warn"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z proxy\[m1\] ams \[info\] first", str(one[0]))

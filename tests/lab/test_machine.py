@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.errors import CommandError, MachineStartError
+from lab.faults import NO_FAULTS, Faults
 from lab.machine import Machine
+from lab.restart import RestartKind, RestartPolicy
 from lab.states import MachineState
 from tests.lab.test_topology import lay_out
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from lab.topology import MachinePlan
+    from lab.topology import MachinePlan, Network
 
 
 class Program:
@@ -76,8 +78,14 @@ class Field:
     def listen_inside(self, plan: MachinePlan) -> socket.socket | None:
         raise AssertionError(plan)
 
-    def listen_as_nameserver(self, address: str) -> tuple[socket.socket, socket.socket]:
-        raise AssertionError(address)
+    def dial_as_check(self, plan: MachinePlan) -> socket.socket:
+        raise AssertionError(plan)
+
+    async def impair(self, plan: MachinePlan, *, delay_ms: float, loss_percent: float) -> None:
+        raise AssertionError((plan, delay_ms, loss_percent))
+
+    def listen_as_nameserver(self, network: Network, address: str) -> tuple[socket.socket, socket.socket]:
+        raise AssertionError(network, address)
 
 
 class Notes:
@@ -93,11 +101,16 @@ class Notes:
         self.lines.append(f"{source} [{level}] {message}")
 
 
-def make(ground: Field, kill_timeout_seconds: float = 5) -> tuple[Machine, Notes]:
+def make(
+    ground: Field,
+    kill_timeout_seconds: float = 5,
+    faults: Faults = NO_FAULTS,
+    restart: RestartPolicy = RestartPolicy(RestartKind.NEVER),  # noqa: B008 - frozen
+) -> tuple[Machine, Notes]:
     topology = lay_out()
     notes = Notes()
     app = replace(topology.apps[0], kill_timeout_seconds=kill_timeout_seconds)
-    return Machine(topology.machines[0], app, ground, notes), notes
+    return Machine(replace(topology.machines[0], restart=restart), app, ground, notes, faults=faults), notes
 
 
 async def test_starting_side_by_side_starts_once() -> None:
@@ -257,3 +270,84 @@ async def test_only_a_started_machine_is_suspended(state: str) -> None:
     await machine.suspend()
     assert machine.state == state
     assert [program.moves for program in ground.programs] == before
+
+
+SOON = RestartPolicy(first_pause_seconds=0.001)
+LATE = RestartPolicy(first_pause_seconds=9)
+
+
+async def test_a_machine_whose_app_fails_is_started_again_until_its_retries_are_used_up() -> None:
+    machine, notes = make(ground := Field(), restart=replace(SOON, retries=2))
+    await machine.start()
+    async with asyncio.timeout(5):
+        for number in range(3):
+            await machine.until_started()
+            assert len(ground.programs) == number + 1
+            ground.programs[number].status.set_result(1)
+            await machine.while_started()
+    assert notes.lines[-1] == "runner [info] machine has reached its max restart count of 2"
+    assert machine.state is MachineState.STOPPED
+
+
+async def test_a_stop_in_the_pause_before_a_restart_ends_it() -> None:
+    machine, notes = make(ground := Field(), restart=LATE)
+    await machine.start()
+    ground.programs[0].status.set_result(1)
+    await machine.while_started()
+    assert notes.lines[-1] == "runner [info] machine exited with exit code 1, restarting in 9s"
+    await machine.stop()
+    assert not timers(), "the restart is still to come"
+
+
+async def test_a_start_in_the_pause_before_a_restart_takes_its_place() -> None:
+    machine, _ = make(ground := Field(), restart=LATE)
+    await machine.start()
+    ground.programs[0].status.set_result(1)
+    await machine.while_started()
+    await machine.start()
+    assert len(ground.programs) == 2
+    assert not timers()
+
+
+def timers() -> list[asyncio.TimerHandle]:
+    """Return what is to happen later in this loop."""
+    scheduled: list[asyncio.TimerHandle] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way to look
+    return [timer for timer in scheduled if not timer.cancelled()]
+
+
+async def test_an_end_that_was_asked_for_is_no_failure() -> None:
+    machine, notes = make(ground := Field(ends_on={signal.SIGKILL}), kill_timeout_seconds=0.01, restart=LATE)
+    await machine.start()
+    await machine.stop()
+    assert ground.programs[0].signals[-1] == signal.SIGKILL
+    assert not timers(), notes.lines
+
+
+async def test_an_app_killed_while_it_is_suspended_is_not_restarted() -> None:
+    machine, notes = make(ground := Field(), restart=LATE)
+    await machine.start()
+    await machine.suspend()
+    ground.programs[0].status.set_result(137)
+    await machine._until(lambda: machine.state is MachineState.STOPPED)  # noqa: SLF001 - nobody else waits for that
+    assert not timers(), notes.lines
+
+
+async def test_with_a_stop_race_the_machine_looks_started_for_a_while() -> None:
+    machine, notes = make(ground := Field(ends_on=set()), faults=Faults(stop_race_ms=1), restart=LATE)
+    await machine.start()
+    machine.begin_stop()
+    machine.begin_stop()
+    assert ground.programs[0].signals == [signal.SIGINT], "the app is told once"
+    assert machine.state is MachineState.STARTED
+    async with asyncio.timeout(5):
+        await machine.while_started()
+    assert str(machine.state) == "stopping"
+    assert "lab [warn] fault stop-race: the proxy does not know for 1ms" in notes.lines
+
+
+async def test_an_app_that_ends_before_the_proxy_hears_of_its_stop_is_not_restarted() -> None:
+    machine, notes = make(Field(), faults=Faults(stop_race_ms=9000), restart=LATE)
+    await machine.start()
+    await machine.stop()
+    assert machine.state is MachineState.STOPPED
+    assert not timers(), notes.lines

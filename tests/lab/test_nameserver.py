@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import dns.edns
@@ -19,7 +20,8 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-from lab.nameserver import AppRecord, MachineRecord, NameServer, View, answer, respond
+from lab.names import MachineRecord, View
+from lab.nameserver import NameServer, answer, respond
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,18 +29,34 @@ if TYPE_CHECKING:
 RNG = random.Random(3)  # noqa: S311 - the same choices every time
 WAIT_SECONDS = 10.0
 
-UP = MachineRecord("148e01", "ams", "app", "fdaa:0:18:a7b:1::2", started=True)
-UP_WORKER = MachineRecord("148e02", "cdg", "worker", "fdaa:0:18:a7b:2::2", started=True)
-ASLEEP = MachineRecord("148e03", "ams", "app", "fdaa:0:18:a7b:3::2", started=False)
-ASLEEP_AWAY = MachineRecord("148e04", "syd", "cron", "fdaa:0:18:a7b:4::2", started=False)
-SHOP = AppRecord("shop", "fdaa:0:18:0:1::7", (UP, UP_WORKER, ASLEEP, ASLEEP_AWAY))
-DOZING = AppRecord("dozing", "fdaa:0:18:0:1::8", (ASLEEP,))
-SHELL = AppRecord("shell", None, (MachineRecord("99", "ams", "app", "fdaa:0:18:a7b:9::2", started=True),))
-VIEW = View({app.name: app for app in (SHOP, DOZING, SHELL)})
+
+def machine(number: int, region: str, group: str, *, started: bool) -> MachineRecord:
+    metadata = {"fly_process_group": group, "fly_platform_version": "v2", "Role": "Leader" if number == 1 else "any"}
+    return MachineRecord(f"148e{number:02x}", region, f"fdaa:0:18:a7b:{number:x}::2", metadata, started)
 
 
-def ask(name: str, kind: str = "AAAA", view: View = VIEW) -> dns.message.Message:
-    return answer(dns.message.make_query(name, kind), view, rng=RNG)
+def network(apps: dict[str, tuple[MachineRecord, ...]], public: dict[str, str] | None = None) -> View:
+    """Return a view of one network; a Flycast address for every app but the shell's."""
+    return View(
+        apps=apps,
+        flycast={name: f"fdaa:0:18:0:1::{number}" for number, name in enumerate(apps, 7) if name != "shell"},
+        public=public or {},
+        regions={machine.private_ip: machine.region for machines in apps.values() for machine in machines},
+        home_region="ams",
+        api_ip="fdaa:0:18::3",
+    )
+
+
+UP = machine(1, "ams", "app", started=True)
+UP_WORKER = machine(2, "cdg", "worker", started=True)
+ASLEEP = machine(3, "ams", "app", started=False)
+ASLEEP_AWAY = machine(4, "syd", "cron", started=False)
+SHELL = machine(9, "ams", "app", started=True)
+VIEW = network({"shop": (UP, UP_WORKER, ASLEEP, ASLEEP_AWAY), "dozing": (ASLEEP,), "shell": (SHELL,)})
+
+
+def ask(name: str, kind: str = "AAAA", view: View = VIEW, region: str = "ams") -> dns.message.Message:
+    return answer(dns.message.make_query(name, kind), view, region=region, rng=RNG)
 
 
 def texts(message: dns.message.Message) -> list[str]:
@@ -64,6 +82,17 @@ def texts(message: dns.message.Message) -> list[str]:
         ("process.shop.internal", []),
         ("all.shop.internal", []),
         ("vms.shop.internal", []),
+        ("app.fly_process_group.kv._metadata.shop.internal", [UP]),
+        ("V2.FLY_platform_version.kv._metadata.shop.internal", [UP, UP_WORKER]),
+        ("leader.role.kv._metadata.shop.internal", [UP]),
+        ("v2.fly_platform_version.kv._metadata.dozing.internal", []),
+        ("role.kv._metadata.shop.internal", []),
+        ("kv._metadata.shop.internal", []),
+        ("_metadata.shop.internal", []),
+        ("top1.nearest.of.dozing.internal", []),
+        ("nearest.of.shop.internal", []),
+        ("of.shop.internal", []),
+        ("_peer.internal", []),
         ("internal", []),
         ("flycast", []),
     ],
@@ -90,6 +119,16 @@ def test_aaaa_holds_the_started_machines_of_an_existing_name(name: str, addresse
         "x.shop.flycast",
         "all._apps.internal",
         "x._instances.internal",
+        "anybody._peer.internal",
+        "x._api.internal",
+        "follower.role.kv._metadata.shop.internal",
+        "app.colour.kv._metadata.shop.internal",
+        "colour.kv._metadata.shop.internal",
+        "x.leader.role.kv._metadata.shop.internal",
+        "top0.nearest.of.shop.internal",
+        "top.nearest.of.shop.internal",
+        "top-1.nearest.of.shop.internal",
+        "top1.farthest.of.shop.internal",
     ],
 )
 @pytest.mark.parametrize("kind", ["A", "AAAA", "TXT"])
@@ -108,9 +147,37 @@ def test_a_type_an_existing_name_does_not_hold_is_empty_and_not_nxdomain(name: s
     assert not response.answer
 
 
-@pytest.mark.parametrize("app", [SHOP, DOZING])
-def test_flycast_answers_whether_or_not_the_app_sleeps(app: AppRecord) -> None:
-    assert texts(ask(f"{app.name}.flycast")) == [app.flycast_ip]
+@pytest.mark.parametrize("app", ["shop", "dozing"])
+def test_flycast_answers_whether_or_not_the_app_sleeps(app: str) -> None:
+    assert texts(ask(f"{app}.flycast")) == [VIEW.flycast[app]]
+
+
+def test_api_is_the_network_s_own_nameserver_address() -> None:
+    assert texts(ask("_api.internal")) == ["fdaa:0:18::3"]
+
+
+AROUND = {region: machine(n, region, "app", started=True) for n, region in enumerate(("lhr", "ewr", "nrt", "syd"), 32)}
+
+
+@pytest.mark.parametrize(
+    ("asker", "by_distance"),
+    [
+        ("ams", ["lhr", "ewr", "nrt", "syd"]),
+        ("sin", ["nrt", "syd", "lhr", "ewr"]),
+        ("syd", ["syd", "nrt", "ewr", "lhr"]),
+    ],
+)
+def test_the_nearest_are_counted_from_where_the_asker_is(asker: str, by_distance: list[str]) -> None:
+    view = network({"wide": tuple(AROUND.values())})
+    for number in range(1, 6):
+        found = texts(ask(f"top{number}.nearest.of.wide.internal", view=view, region=asker))
+        assert found == sorted(AROUND[region].private_ip for region in by_distance[:number])
+
+
+def test_the_nearest_are_among_the_started_ones() -> None:
+    near = replace(AROUND["lhr"], started=False)
+    view = network({"wide": (near, *list(AROUND.values())[1:])})
+    assert texts(ask("top1.nearest.of.wide.internal", view=view)) == [AROUND["ewr"].private_ip]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +192,7 @@ def test_flycast_answers_whether_or_not_the_app_sleeps(app: AppRecord) -> None:
         (
             "_instances.internal",
             (
-                "instance=99,app=shell,ip=fdaa:0:18:a7b:9::2,region=ams;"
+                "instance=148e09,app=shell,ip=fdaa:0:18:a7b:9::2,region=ams;"
                 "instance=148e01,app=shop,ip=fdaa:0:18:a7b:1::2,region=ams;"
                 "instance=148e02,app=shop,ip=fdaa:0:18:a7b:2::2,region=cdg"
             ),
@@ -151,8 +218,7 @@ def test_a_list_of_nothing_is_an_empty_answer(name: str) -> None:
 
 
 def test_fly_dev_holds_the_public_address_and_is_nxdomain_without_one() -> None:
-    exposed = AppRecord("exposed", "fdaa:0:18:0:1::9", (UP,), "2001:db8:f17::9")
-    view = View({app.name: app for app in (SHOP, exposed)})
+    view = network({"exposed": (UP,), "shop": (UP_WORKER,)}, {"exposed": "2001:db8:f17::9"})
     assert texts(ask("Exposed.fly.dev", view=view)) == ["2001:db8:f17::9"]
     assert ask("exposed.fly.dev", "A", view).rcode() == dns.rcode.NOERROR
     assert not ask("exposed.fly.dev", view=view).flags & dns.flags.AA, "it is the Internet's name, not Fly's own"
@@ -174,9 +240,9 @@ def test_addresses_come_in_every_order() -> None:
 
 def many(count: int) -> View:
     machines = tuple(
-        MachineRecord(f"148e{n:010x}", "ams", "app", f"fdaa:0:18:a7b::{n:x}", started=True) for n in range(count)
+        MachineRecord(f"148e{n:010x}", "ams", f"fdaa:0:18:a7b::{n:x}", {}, started=True) for n in range(count)
     )
-    return View({"big": AppRecord("big", "fdaa::1", machines)})
+    return network({"big": machines})
 
 
 @pytest.mark.parametrize(("payload", "limit"), [(None, 512), (600, 600), (1232, 1232), (4096, 1232), (100, 512)])
@@ -184,7 +250,7 @@ def test_a_long_answer_over_udp_is_truncated_to_what_the_client_can_take(payload
     query = dns.message.make_query("big.internal", "AAAA", use_edns=payload is not None, payload=payload or 0)
     short = 0
     for count in range(1, 50):
-        wire = respond(query.to_wire(), many(count), over_tcp=False, rng=RNG)
+        wire = respond(query.to_wire(), many(count), over_tcp=False, region="ams", rng=RNG)
         assert wire is not None
         response = dns.message.from_wire(wire)
         assert len(wire) <= limit
@@ -198,14 +264,14 @@ def test_a_long_answer_over_udp_is_truncated_to_what_the_client_can_take(payload
 
 def test_a_long_answer_over_tcp_is_whole() -> None:
     query = dns.message.make_query("big.internal", "AAAA")
-    wire = respond(query.to_wire(), many(1000), over_tcp=True, rng=RNG)
+    wire = respond(query.to_wire(), many(1000), over_tcp=True, region="ams", rng=RNG)
     assert wire is not None
     assert len(dns.message.from_wire(wire).answer[0]) == 1000
 
 
 def test_an_answer_too_long_even_for_tcp_is_servfail() -> None:
     query = dns.message.make_query("big.internal", "AAAA")
-    wire = respond(query.to_wire(), many(3000), over_tcp=True, rng=RNG)
+    wire = respond(query.to_wire(), many(3000), over_tcp=True, region="ams", rng=RNG)
     assert wire is not None
     assert dns.message.from_wire(wire).rcode() == dns.rcode.SERVFAIL
 
@@ -223,7 +289,7 @@ WIRE = QUERY.to_wire()
 
 @pytest.mark.parametrize("length", range(len(WIRE)))
 def test_a_query_cut_at_any_byte_is_formerr_with_its_id_or_silence(length: int) -> None:
-    response = respond(WIRE[:length], VIEW, over_tcp=False, rng=RNG)
+    response = respond(WIRE[:length], VIEW, over_tcp=False, region="ams", rng=RNG)
     if length < 2:
         assert response is None
     else:
@@ -232,25 +298,34 @@ def test_a_query_cut_at_any_byte_is_formerr_with_its_id_or_silence(length: int) 
         assert response[3] & 0xF == dns.rcode.FORMERR
 
 
-def test_no_random_bytes_break_it() -> None:
+def test_no_random_bytes_break_it_or_get_the_answer_to_another_question() -> None:
     rng = random.Random(11)  # noqa: S311 - the same choices every time
+    answered = 0
     for _ in range(3000):
         wire = bytearray(WIRE)
         for _ in range(rng.randint(1, 6)):
             wire[rng.randrange(len(wire))] = rng.randrange(256)
-        response = respond(bytes(wire), VIEW, over_tcp=rng.random() < 0.5, rng=rng)
-        assert response is None or response[:2] == wire[:2]
+        response = respond(bytes(wire), VIEW, region="ams", over_tcp=rng.random() < 0.5, rng=rng)
+        if response is None:
+            continue
+        assert response[:2] == wire[:2]
+        assert response[2] & 0x80, "a response says that it is one"
+        said = dns.message.from_wire(response)
+        if said.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+            assert said.question == dns.message.from_wire(bytes(wire)).question
+            answered += bool(said.answer)
+    assert answered, "some were only slightly wrong"
 
 
 def test_a_response_is_met_with_silence() -> None:
-    assert respond(dns.message.make_response(QUERY).to_wire(), VIEW, over_tcp=False, rng=RNG) is None
+    assert respond(dns.message.make_response(QUERY).to_wire(), VIEW, over_tcp=False, region="ams", rng=RNG) is None
 
 
 @pytest.mark.parametrize("opcode", [dns.opcode.NOTIFY, dns.opcode.UPDATE, dns.opcode.STATUS])
 def test_another_opcode_is_notimp(opcode: dns.opcode.Opcode) -> None:
     wire = bytearray(WIRE)
     wire[2] = (wire[2] & 0x87) | opcode << 3
-    response = respond(bytes(wire), VIEW, over_tcp=False, rng=RNG)
+    response = respond(bytes(wire), VIEW, over_tcp=False, region="ams", rng=RNG)
     assert response is not None
     assert response[:2] == WIRE[:2]
     assert response[2] >> 3 & 0xF == opcode
@@ -265,18 +340,18 @@ def test_another_opcode_is_notimp(opcode: dns.opcode.Opcode) -> None:
     ],
 )
 def test_another_class_or_a_transfer_is_refused(query: dns.message.QueryMessage) -> None:
-    assert answer(query, VIEW, rng=RNG).rcode() == dns.rcode.REFUSED
+    assert answer(query, VIEW, region="ams", rng=RNG).rcode() == dns.rcode.REFUSED
 
 
 def test_an_unknown_edns_version_is_badvers() -> None:
     query = dns.message.make_query("shop.internal", "AAAA", use_edns=1)
-    assert answer(query, VIEW, rng=RNG).rcode() == dns.rcode.BADVERS
+    assert answer(query, VIEW, region="ams", rng=RNG).rcode() == dns.rcode.BADVERS
 
 
 def test_two_questions_are_formerr() -> None:
     query = dns.message.make_query("shop.internal", "AAAA")
     query.question.append(dns.message.make_query("dozing.internal", "AAAA").question[0])
-    response = respond(query.to_wire(), VIEW, over_tcp=False, rng=RNG)
+    response = respond(query.to_wire(), VIEW, over_tcp=False, region="ams", rng=RNG)
     assert response is not None
     assert response[3] & 0xF == dns.rcode.FORMERR
 
@@ -293,8 +368,9 @@ class Log:
 
 
 @asynccontextmanager
-async def serving(view: View | None = VIEW, **bounds: float) -> AsyncIterator[tuple[int, Log]]:
-    """Serve on one port of 127.0.0.1 for UDP and TCP; a view of None breaks every query."""
+async def serving(*views: View | None, **bounds: float) -> AsyncIterator[tuple[int, Log]]:
+    """Serve on one port of 127.0.0.1 for UDP and TCP, from each view in turn and then the last; None breaks a query."""
+    waiting = list(views or [VIEW])
     log = Log()
     tcp = socket.create_server(("127.0.0.1", 0))
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -304,6 +380,7 @@ async def serving(view: View | None = VIEW, **bounds: float) -> AsyncIterator[tu
         sock.setblocking(False)
 
     def current() -> View:
+        view = waiting.pop(0) if len(waiting) > 1 else waiting[0]
         if view is None:
             raise LookupError("no view")
         return view
@@ -315,6 +392,39 @@ async def serving(view: View | None = VIEW, **bounds: float) -> AsyncIterator[tu
             yield port, log
     finally:
         await server.close()
+
+
+async def test_a_kept_answer_has_the_id_and_the_letters_of_each_query_and_comes_in_every_order() -> None:
+    async with serving() as (port, _):
+        orders = set()
+        for number in range(64):
+            name = "shop.internal" if number % 2 else "sHoP.internal"
+            query = dns.message.make_query(name, "AAAA", id=number)
+            response = await asyncio.to_thread(dns.query.udp, query, "127.0.0.1", WAIT_SECONDS, port)
+            assert response.id == number
+            assert response.question[0].name.to_text() == f"{name}."
+            orders.add(tuple(item.to_text() for item in response.answer[0]))
+        assert len(orders) == 2
+
+
+async def test_a_kept_answer_is_not_given_once_the_network_has_changed() -> None:
+    async with serving(VIEW, network({"shop": (UP,)})) as (port, _):
+        answers = [
+            texts(await asyncio.to_thread(dns.query.udp, QUERY, "127.0.0.1", WAIT_SECONDS, port)) for _ in range(3)
+        ]
+    assert answers == [sorted([UP.private_ip, UP_WORKER.private_ip]), [UP.private_ip], [UP.private_ip]]
+
+
+async def test_the_nearest_of_two_askers_are_kept_apart() -> None:
+    view = replace(network({"wide": tuple(AROUND.values())}), regions={"127.0.0.1": "syd", "127.0.0.2": "lhr"})
+    query = dns.message.make_query("top1.nearest.of.wide.internal", "AAAA")
+    async with serving(view) as (port, _):
+        for source, region in (("127.0.0.1", "syd"), ("127.0.0.2", "lhr"), ("127.0.0.3", "lhr")):
+            for ask_over in (dns.query.udp, dns.query.tcp):
+                response = await asyncio.to_thread(
+                    ask_over, query, "127.0.0.1", timeout=WAIT_SECONDS, port=port, source=source
+                )
+                assert texts(response) == [AROUND[region].private_ip], f"asked from {source}"
 
 
 async def test_udp_and_tcp_give_the_same_answer() -> None:

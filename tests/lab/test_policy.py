@@ -1,98 +1,21 @@
-"""Routing and autostop, over every small case."""
+"""Autostop, over every small case."""
 
 from __future__ import annotations
 
-import random
 from itertools import combinations_with_replacement, product
 
 import pytest
 
 from lab.policy import (
-    Candidate,
-    Decision,
     MachineLoad,
-    Queue,
-    Refuse,
-    Route,
     ServiceLoad,
     Stop,
-    Wake,
-    choose,
     excess_capacity,
     machines_to_stop,
 )
-from lab.states import ASLEEP, MachineState
 from shell.flytoml import AutoStop
 
 SOFT, HARD = 2, 3
-UP = (MachineState.STARTED, MachineState.STARTING)
-
-
-def decide(candidates: list[Candidate], *, auto_start: bool = True, hard: int | None = HARD) -> Decision:
-    return choose(
-        candidates,
-        soft_limit=SOFT,
-        hard_limit=hard,
-        auto_start=auto_start,
-        region="ams",
-        rng=random.Random(1),  # noqa: S311 - the same choices every time
-    )
-
-
-KINDS = list(product(MachineState, range(HARD + 1), ("ams", "cdg")))
-
-
-def all_apps(size: int) -> list[list[Candidate]]:
-    return [
-        [Candidate(f"m{n}", region, state, load) for n, (state, load, region) in enumerate(kinds)]
-        for kinds in combinations_with_replacement(KINDS, size)
-    ]
-
-
-@pytest.mark.parametrize("auto_start", [True, False])
-@pytest.mark.parametrize("size", [0, 1, 2, 3])
-def test_every_small_app_is_routed_by_the_rules(size: int, auto_start: bool) -> None:
-    for candidates in all_apps(size):
-        check(candidates, decide(candidates, auto_start=auto_start), auto_start=auto_start)
-
-
-def check(candidates: list[Candidate], decision: Decision, *, auto_start: bool) -> None:
-    shown = f"{candidates} autostart={auto_start} -> {decision}"
-    started = [c for c in candidates if c.state is MachineState.STARTED]
-    below_soft = [c for c in started if c.load < SOFT]
-    room = [c for c in candidates if c.load < HARD and (auto_start or c.state in UP)]
-    if below_soft:
-        assert isinstance(decision, Route), shown
-        chosen = next(c for c in candidates if c.machine_id == decision.machine_id)
-        assert chosen in below_soft, shown
-        assert _rank(chosen) == min(map(_rank, below_soft)), shown
-    elif not room:
-        waits = any(auto_start or c.state in UP for c in candidates)
-        assert isinstance(decision, Queue if waits else Refuse), shown
-    else:
-        assert isinstance(decision, Route | Wake), shown
-        chosen = next(c for c in candidates if c.machine_id == decision.machine_id)
-        assert chosen in room, shown
-        assert isinstance(decision, Route) == (chosen.state is MachineState.STARTED), shown
-        if any(c.state is MachineState.STARTING and c.load < HARD for c in candidates):
-            assert chosen.state in UP, f"a second start while one is under way: {shown}"
-        elif any(c.state in ASLEEP for c in room):
-            assert chosen.state in ASLEEP, shown
-
-
-def _rank(candidate: Candidate) -> tuple[bool, str, int]:
-    return candidate.region != "ams", candidate.region, candidate.load
-
-
-def test_ties_are_broken_by_chance_and_by_nothing_else() -> None:
-    twins = [Candidate(f"m{n}", "ams", MachineState.STARTED, 0) for n in range(3)]
-    rng = random.Random(2)  # noqa: S311 - the same choices every time
-    chosen = {choose(twins, soft_limit=2, hard_limit=None, auto_start=True, region="ams", rng=rng) for _ in range(100)}
-    assert chosen == {Route("m0"), Route("m1"), Route("m2")}
-
-
-def test_without_a_hard_limit_nothing_queues() -> None:
-    assert decide([Candidate("m1", "ams", MachineState.STARTED, 9999)], hard=None) == Route("m1")
 
 
 @pytest.mark.parametrize(("running", "over", "excess"), [(1, 0, 0), (2, 0, 1), (2, 1, 0), (5, 2, 2), (0, 0, -1)])
@@ -178,3 +101,26 @@ def test_a_machine_is_suspended_only_when_all_its_services_ask_for_that(kinds: t
     services = tuple(ServiceLoad(0, 20, kind, 0) for kind in kinds)
     (stop,) = machines_to_stop([MachineLoad("m1", "ams", "app", True, services)], primary_region="ams")
     assert stop.suspend == (AutoStop.STOP not in kinds)
+
+
+def test_every_small_pair_of_services_in_both_regions_obeys_the_most_restrictive() -> None:
+    """One or two started Machines with two services each, at home and away, against the rules said once more."""
+    kinds = [
+        ServiceLoad(load, SOFT, stop, minimum)
+        for load, stop, minimum in product((0, 1, SOFT), (AutoStop.OFF, AutoStop.STOP, AutoStop.SUSPEND), (0, 1, 2))
+    ]
+    pairs = list(combinations_with_replacement(kinds, 2))
+    idle = (ServiceLoad(0, SOFT, AutoStop.STOP, 0),)
+    for region, others, services in product(("ams", "cdg"), (0, 1), pairs):
+        machines = [MachineLoad("m1", region, "app", started=True, services=services)]
+        machines += [MachineLoad("m0", region, "app", started=True, services=idle)] * others
+        running = 1 + others
+        busy = any(s.load >= SOFT for s in services)
+        may = all(s.load == 0 and s.auto_stop is not AutoStop.OFF for s in services)
+        wanted = max(s.min_machines_running for s in services) if region == "ams" else 0
+        expected: tuple[str, ...] = ()
+        if others and not busy:  # one more than the load asks for, and m0 comes first
+            expected = ("m0",)
+        elif not others and may and running > wanted:
+            expected = ("m1",)
+        assert tuple(stop.machine_id for stop in stops(*machines)) == expected, machines

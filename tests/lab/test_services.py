@@ -37,6 +37,13 @@ def test_ports_with_tls_are_left_out_and_ranges_are_whole() -> None:
     assert [port for port, _ in services.served_ports(service)] == [80, 20, 21, 22]
 
 
+def test_a_service_with_tls_ports_only_is_told_in_one_line() -> None:
+    only_tls = Service(1883, ports=(Port(8883, 8883, ("tls",)), Port(443, 443, ("tls", "http"))))
+    (line,) = services.unreachable("mqtt", [GOOD, only_tls, Service(1)])
+    assert line.startswith("app 'mqtt': the service on internal port 1883 has only ports with tls (8883, 443)")
+    assert "\n" not in line
+
+
 @pytest.mark.parametrize(
     ("service", "expected"),
     [
@@ -52,6 +59,8 @@ def test_ports_with_tls_are_left_out_and_ranges_are_whole() -> None:
         (Service(1, ports=(Port(5, 5, ("proxy_proto", "http")),)), "proxy_proto is for raw TCP here, got http with it"),
         (Service(1, ports=(preface("v3"),)), "proxy_proto_options.version: expected v1 or v2, got 'v3'"),
         (Service(1, ports=(Port(5, 5), Port(4, 6))), "expected a port of its own, got 5, which is taken already"),
+        (Service(1, ports=(Port(5, 5, force_https=True),)), "force_https: expected http among the handlers, got none"),
+        (Service(1, ports=(Port(5, 5, ("tls",), force_https=True),)), "got tls; a deploy would fail"),
         (Service(1, processes=("web",)), "processes: expected some of app, got 'web'"),
         (Service(1, concurrency=Concurrency("donuts")), "concurrency.type: expected requests or connections"),
         (Service(1, concurrency=Concurrency("requests", -1)), "expected limits above 0"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UsageError
-from lab.topology import AppSource, Topology, group_commands, parse_scale, plan
+from lab.topology import AppSource, Topology, group_commands, plan
 from shell.flytoml import FlyToml
 
 
@@ -28,6 +28,36 @@ def config(app_name: str = "demo", *, processes: dict[str, str] | None = None) -
 def lay_out(scale: str = "1", *names: str, public: bool = False) -> Topology:
     sources = [AppSource(config(name), {"app": ("true",)}) for name in names or ("demo",)]
     return plan(sources, scale, {"PATH": "/bin"}, public=public)
+
+
+def in_organisations(*names: str, flycast_in: dict[str, str] | None = None) -> Topology:
+    """Lay out one app an organisation, named after it."""
+    sources = [AppSource(config(f"app-{name}"), {"app": ("true",)}, name) for name in names]
+    return plan(sources, "1", {}, flycast_in=flycast_in)
+
+
+def test_each_organisation_has_a_prefix_and_a_shell_machine_of_its_own() -> None:
+    topology = in_organisations("personal", "one", "two", "one-more")
+    assert [network.name for network in topology.networks] == ["personal", "one", "two", "one-more"]
+    assert len({network.prefix for network in topology.networks}) == 4
+    for app, shell in zip(topology.apps, topology.shells, strict=True):
+        within = ip_network(f"{shell.network.prefix}::/48")
+        addresses = [shell.private_ip, app.flycast_ip, *(machine.private_ip for machine in app.machines)]
+        assert all(IPv6Address(address) in within for address in addresses)
+        assert shell.network.nameservers == ("fdaa::3", f"{shell.network.prefix}::3")
+    everybody = [*topology.shells, *topology.machines]
+    assert len({machine.machine_id for machine in everybody}) == len({m.ipv4 for m in everybody}) == 8
+
+
+def test_a_flycast_address_lies_in_the_network_it_was_allocated_in() -> None:
+    topology = in_organisations("personal", "other", flycast_in={"app-other": "personal", "app-personal": "third"})
+    personal, other, third = topology.networks
+    assert third.name == "third", "an organisation may have no app of its own"
+    at_home, away = topology.apps
+    assert (at_home.network, at_home.flycast_network) == (personal, third)
+    assert (away.network, away.flycast_network) == (other, personal)
+    assert at_home.flycast_ip.startswith(f"{third.prefix}:0:1::")
+    assert away.flycast_ip.startswith(f"{personal.prefix}:0:1::")
 
 
 def test_the_same_input_gives_the_same_plan() -> None:
@@ -75,19 +105,6 @@ def test_only_an_app_that_was_asked_to_be_is_public() -> None:
     assert lay_out().apps[0].public_ip == ""
     assert not lay_out().public
     assert IPv6Address(lay_out(public=True).apps[0].public_ip) in ip_network("2001:db8::/32")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("1", {"ams": 1}), ("3", {"ams": 3}), ("cdg=1,ams=2", {"cdg": 1, "ams": 2})]
-)
-def test_scale_is_a_number_or_numbers_by_region(text: str, expected: dict[str, int]) -> None:
-    assert parse_scale(text, "ams") == expected
-
-
-@pytest.mark.parametrize("text", ["", "0", "-1", "ams", "ams=0", "ams=1,ams=2", "Amsterdam=1", "ams=1,,cdg=2", "1.5"])
-def test_a_scale_that_makes_no_sense_is_refused_with_what_was_expected(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--scale: expected a number or REGION=N"):
-        parse_scale(text, "ams")
 
 
 def test_more_machines_than_addresses_are_refused() -> None:

@@ -50,6 +50,7 @@ class Place:
     proxies: list[AppProxy] = field(default_factory=list)
     machines: list[FakeMachine] = field(default_factory=list)
     service: Service = field(default_factory=lambda: Service(8080))
+    network: dict[str, AppProxy] = field(default_factory=dict)
 
     def machine(self, machine_id: str, serve: Serve, *, region: str = "ams") -> FakeMachine:
         machine = FakeMachine(machine_id, serve, region=region)
@@ -59,6 +60,7 @@ class Place:
     async def proxy(
         self,
         *machines: FakeMachine,
+        app_name: str = "shop",
         http: bool = True,
         proxy_proto: str = "",
         concurrency: Concurrency | None = None,
@@ -66,6 +68,8 @@ class Place:
         force_https: bool = False,
         patience: Patience | None = None,
         limits: HttpLimits | None = None,
+        region: str = "ams",
+        regions: dict[str, str] | None = None,
     ) -> int:
         """Serve the Machines; return the port of the proxy."""
         port = Port(80, 80, ("http",) if http else (), force_https)
@@ -79,17 +83,20 @@ class Place:
             auto_start=auto_start,
         )
         proxy = AppProxy(
-            "shop",
+            app_name,
             [self.service],
             machines,
-            region="ams",
+            region=region,
+            regions=regions or {},
             log=self.log,
+            network=self.network,
             clock=time.monotonic,
             rng=random.Random(7),  # noqa: S311 - the same choices every time
             patience=patience,
             limits=limits,
         )
         self.proxies.append(proxy)
+        self.network[app_name] = proxy
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
         await proxy.serve(listener, self.service, port)

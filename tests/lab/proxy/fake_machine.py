@@ -33,6 +33,7 @@ class FakeMachine:
         self.awake = asyncio.Event()
         self.awake.set()
         self.crash_at_start = False
+        self.failing_checks = False
         self.backlog = 1024
         self._serve = serve
         self._changed = asyncio.Event()
@@ -42,6 +43,10 @@ class FakeMachine:
         self._listening: asyncio.Task[None] | None = None
         self._start: asyncio.Task[None] | None = None
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    def serves(self, internal_port: int) -> bool:
+        assert internal_port == 8080
+        return not self.failing_checks
 
     async def start(self) -> None:
         await self._until(lambda: self.state not in FALLING_ASLEEP)

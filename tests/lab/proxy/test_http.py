@@ -281,6 +281,32 @@ async def test_one_mebibyte_streams_both_ways(place: Place) -> None:
         await client.close()
 
 
+async def test_what_arrives_while_the_client_is_slow_is_neither_lost_nor_waited_for(place: Place) -> None:
+    blob = bytes(range(256)) * 3000
+
+    async def all_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while (await read_request(reader))[0]:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(blob) + blob)
+            await writer.drain()
+
+    port = await started(place, all_at_once)
+    client = await Client.to(port)
+    for _ in range(20):
+        client.send(HEAD)
+        assert (await client.answer()).body == blob
+    await client.close()
+
+
+async def test_a_chunk_size_in_two_pieces_keeps_nobody_else_waiting(place: Place) -> None:
+    port = await started(place, echo)
+    client = await Client.to(port)
+    client.send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5")
+    assert (await get(port)).status == 200
+    client.send(b"\r\nhello\r\n0\r\n\r\n")
+    assert (await client.answer()).status == 200
+    await client.close()
+
+
 async def test_a_response_streams_as_it_comes(place: Place) -> None:
     second = asyncio.Event()
 

@@ -57,6 +57,21 @@ async def test_a_half_closed_machine_still_hears_the_client(place: Place) -> Non
     await client.close()
 
 
+async def test_a_client_that_stays_after_its_machine_has_ended_holds_no_load(place: Place) -> None:
+    async def banner(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello\n")
+        writer.write_eof()
+        await asyncio.get_running_loop().create_future()
+
+    port = await started(place, banner)
+    client = await Client.to(port)
+    assert await client.all() == b"hello\n"
+    assert place.proxies[0].load("m1") == 1, "the app might still listen"
+    place.machines[0].die()
+    await until(lambda: place.proxies[0].load("m1") == 0)
+    await client.close()
+
+
 async def test_four_mebibytes_cross_at_once_in_both_directions(place: Place) -> None:
     blob = bytes(range(256)) * 16384
 

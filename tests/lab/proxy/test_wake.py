@@ -18,6 +18,8 @@ from tests.lab.proxy.talk import Client, echo, get, reset, says
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.lab.proxy.fake_machine import Serve
+
 OK = says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
 
@@ -286,9 +288,42 @@ async def test_a_queue_that_does_not_move_ends_in_503(place: Place) -> None:
     port = await place.proxy(machine, concurrency=Concurrency("requests", 1, 1), patience=Patience(queue_seconds=0.05))
     first = asyncio.create_task(get(port))
     await until(lambda: place.proxies[0].load("m1") == 1)
-    assert (await get(port)).status == 503
+    refused = await get(port)
+    assert refused.status == 503
+    assert refused.body == b"[PR04] could not find a good candidate within 40 attempts at load balancing\n"
+    assert place.log.count("Instance reached hard limit of 1 concurrent requests") == 1
     held.set()
     assert (await first).status == 200
+
+
+async def test_one_that_waits_for_a_certain_machine_does_not_hold_up_the_others(place: Place) -> None:
+    gates = {name: asyncio.Event() for name in ("m1", "m2")}
+
+    def gated(name: str) -> Serve:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                await gates[name].wait()
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + name.encode())
+
+        return serve
+
+    machines = [place.machine(name, gated(name)) for name in gates]
+    for machine in machines:
+        await machine.start()
+    port = await place.proxy(*machines, concurrency=Concurrency("requests", 1, 1))
+    holders = [asyncio.create_task(get(port)) for _ in machines]
+    await until(lambda: all(place.proxies[0].load(name) == 1 for name in gates))
+    choosy = asyncio.create_task(get(port, extra="fly-force-instance-id: m1\r\n"))
+    await until(lambda: _queued(place) == 1)
+    easy = asyncio.create_task(get(port))
+    await until(lambda: _queued(place) == 2)
+    gates["m2"].set()
+    assert (await easy).body == b"m2"
+    assert not choosy.done()
+    gates["m1"].set()
+    assert (await choosy).body == b"m1"
+    await asyncio.gather(*holders)
 
 
 @pytest.mark.parametrize("http", [True, False])

@@ -1,0 +1,76 @@
+"""From the apps that a command line names to the plan of a lab: files are read here, and nothing starts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.dockerfile import image_command
+from lab.errors import UsageError
+from lab.topology import HOME, AppSource, check_organisation, group_commands, plan
+from shell.flytoml import FlyTomlError, read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lab.topology import Topology
+
+_ENVIRONMENT_OF_MACHINES = ("HOME", "LANG", "LC_ALL", "TZ")
+
+
+def given_apps(configs: Sequence[Path] | None, others: Sequence[str]) -> list[tuple[Path, str]]:
+    """Return the file and the organisation of each app: `--config`, then `--org`, else the fly.toml here."""
+    apps = [(path, HOME) for path in configs or ()]
+    for text in others:
+        organisation, file = _pair("--org", "ORG=FILE", text)
+        check_organisation(organisation, "--org")
+        apps.append((Path(file), organisation))
+    return apps or [(Path("fly.toml"), HOME)]
+
+
+def flycast_places(texts: Sequence[str]) -> dict[str, str]:
+    """Return the organisation that each app of `--flycast-in` is reached from."""
+    pairs = [_pair("--flycast-in", "APP=ORG", text) for text in texts]
+    places = dict(pairs)
+    if len(places) < len(pairs):
+        raise UsageError(f"--flycast-in: expected each app once, got {', '.join(texts)[:99]!r}")
+    return places
+
+
+def _pair(option: str, shape: str, text: str) -> tuple[str, str]:
+    left, _, right = text.partition("=")
+    if not left or not right:
+        raise UsageError(f"{option}: expected {shape}, got {text[:99]!r}")
+    return left, right
+
+
+def read_topology(
+    apps: Sequence[tuple[Path, str]], command: str | None, scale: str, *, public: bool, flycast_in: Mapping[str, str]
+) -> Topology:
+    """Read every fly.toml and lay out the networks; raise `UsageError` with the file and the place."""
+    sources = []
+    for path, organisation in apps:
+        try:
+            config = read(path)
+        except FlyTomlError as error:
+            raise UsageError(str(error)) from None
+        built = image_command(_text_of(config.dockerfile)) if command is None and not config.processes else ()
+        sources.append(AppSource(config, group_commands(config, command, built), organisation))
+    return plan(sources, scale, _machine_environment(), public=public, flycast_in=flycast_in)
+
+
+def _text_of(dockerfile: Path | None) -> str:
+    try:
+        return dockerfile.read_text(errors="replace") if dockerfile and dockerfile.exists() else ""
+    except OSError as error:
+        raise UsageError(f"{dockerfile}: expected a Dockerfile, got: {error.strerror}") from None
+
+
+def _machine_environment() -> dict[str, str]:
+    """Give Machines this Python and the programs beside it, and nothing secret of the caller's."""
+    own = str(Path(sys.executable).parent)
+    path = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
+    kept = {name: os.environ[name] for name in _ENVIRONMENT_OF_MACHINES if name in os.environ}
+    return {**kept, "PATH": path}

@@ -1,0 +1,165 @@
+"""Time the name server: `python -m tests.lab.bench.nameserver [SECONDS]`.
+
+The peer is dnspython alone, which parses a query, makes a response with one address and renders it, in the same run.
+Then a client in a process of its own asks over UDP: as fast as answers come, and at a steady rate, counting what is
+lost.  "No two alike": every query spells its name in other letters, so that no kept answer serves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import random
+import select
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import dns.message
+import dns.rrset
+
+from lab.names import MachineRecord, View
+from lab.nameserver import NameServer
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+NAMES = (
+    "shop.internal",
+    "shop.flycast",
+    "vms.shop.internal",
+    "top2.nearest.of.shop.internal",
+    "148e1.vm.shop.internal",
+)
+WINDOW = 32
+STEADY_PER_SECOND = 5000
+TICK_SECONDS = 0.002
+PATIENCE_SECONDS = 1.0
+
+
+def view() -> View:
+    """Return a network of one app with four Machines."""
+    machines = tuple(
+        MachineRecord(f"148e{n}", "ams", f"fdaa:0:18:a7b:{n}::2", {"fly_process_group": "app"}, started=True)
+        for n in range(1, 5)
+    )
+    return View({"shop": machines}, {"shop": "fdaa:0:18:0:1::2"}, {}, {}, "ams", "fdaa:0:18::3")
+
+
+def peer(seconds: float) -> float:
+    """Return how many queries a second dnspython alone parses, answers and renders."""
+    wire = dns.message.make_query("shop.internal", "AAAA").to_wire()
+    count, end = 0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        response = dns.message.make_response(dns.message.from_wire(wire))
+        response.answer.append(dns.rrset.from_text("shop.internal.", 5, "IN", "AAAA", "fdaa:0:18:a7b:1::2"))
+        response.to_wire()
+        count += 1
+    return count / seconds
+
+
+def serve(ready: Connection) -> None:
+    """Answer until killed; tell the port first."""
+
+    async def live() -> None:
+        tcp = socket.create_server(("127.0.0.1", 0))
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(tcp.getsockname())
+        now = view()
+        server = NameServer(lambda: now, lambda *_, **__: None, random.Random(1))  # noqa: S311 - only spreads the load
+        await server.serve(udp, tcp)
+        ready.send(tcp.getsockname()[1])
+        await asyncio.Event().wait()
+
+    asyncio.run(live())
+
+
+def queries() -> list[bytes]:
+    """Return one query a name, without its id."""
+    return [dns.message.make_query(name, "TXT" if name.startswith("vms") else "AAAA").to_wire()[2:] for name in NAMES]
+
+
+class Client:
+    """Sends numbered queries and counts the answers."""
+
+    def __init__(self, port: int, *, alike: bool = True) -> None:
+        self._alike = alike
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        self._socket.connect(("127.0.0.1", port))
+        self._queries = queries()
+        self.sent = self.answered = 0
+
+    def send(self) -> None:
+        """Send the next query."""
+        query = self._queries[self.sent % len(self._queries)]
+        if not self._alike:
+            query = bytes(_other_case(byte, self.sent >> place & 1) for place, byte in enumerate(query))
+        self._socket.send((self.sent & 0xFFFF).to_bytes(2) + query)
+        self.sent += 1
+
+    def receive(self, timeout_seconds: float) -> bool:
+        """Take the answers that are there, waiting for the first; tell whether there was one."""
+        if not select.select([self._socket], [], [], timeout_seconds)[0]:
+            return False
+        while True:
+            try:
+                self._socket.recv(2048, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return True
+            self.answered += 1
+
+
+def _other_case(byte: int, change: int) -> int:
+    return byte ^ 0x20 if change and chr(byte).isalpha() else byte
+
+
+def as_fast_as_it_can(port: int, seconds: float) -> tuple[float, int]:
+    """Keep some queries under way; return answers a second and how many were lost."""
+    client, end = Client(port), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        while client.sent - client.answered < WINDOW:
+            client.send()
+        if not client.receive(PATIENCE_SECONDS):
+            break
+    return client.answered / seconds, _lost(client)
+
+
+def steadily(port: int, seconds: float, *, alike: bool) -> tuple[float, int]:
+    """Send at a steady rate, whatever comes back; return queries a second and how many were lost."""
+    client, began = Client(port, alike=alike), time.perf_counter()
+    while (passed := time.perf_counter() - began) < seconds:
+        while client.sent < passed * STEADY_PER_SECOND:
+            client.send()
+        client.receive(TICK_SECONDS)
+    return client.sent / seconds, _lost(client)
+
+
+def _lost(client: Client) -> int:
+    while client.answered < client.sent and client.receive(PATIENCE_SECONDS):
+        pass
+    return client.sent - client.answered
+
+
+def main() -> None:
+    """Measure and print a table."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
+    alone = peer(seconds)
+    ours, theirs = multiprocessing.Pipe()
+    server = multiprocessing.Process(target=serve, args=(theirs,), daemon=True)
+    server.start()
+    port = ours.recv()
+    fast, fast_lost = as_fast_as_it_can(port, seconds)
+    steady, steady_lost = steadily(port, seconds, alike=True)
+    unlike, unlike_lost = steadily(port, seconds, alike=False)
+    server.kill()
+    print(f"{'queries a second':<42}{'':>9}{'ratio':>8}{'lost':>7}")
+    print(f"{'dnspython alone: parse, answer, render':<42}{alone:>9.0f}{1:>8.2f}{'':>7}")
+    print(f"{f'name server over UDP, {WINDOW} under way':<42}{fast:>9.0f}{fast / alone:>8.2f}{fast_lost:>7}")
+    print(f"{'name server at a steady rate':<42}{steady:>9.0f}{steady / alone:>8.2f}{steady_lost:>7}")
+    print(f"{'name server at that rate, no two alike':<42}{unlike:>9.0f}{unlike / alone:>8.2f}{unlike_lost:>7}")
+
+
+if __name__ == "__main__":
+    main()

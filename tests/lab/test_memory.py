@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab import memory
+from lab.machine import Machine
+from lab.memory import Held, victim
+from tests.lab.test_machine import Field, Notes
+from tests.lab.test_topology import lay_out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EATER = "import sys; eaten = b'x' * (int(sys.argv[1]) << 20); print('full', flush=True); sys.stdin.read()"
+
+
+def test_the_biggest_dies_when_all_together_hold_too_much() -> None:
+    for sizes in product(range(4), repeat=3):
+        held = [Held(pid, "app", size) for pid, size in enumerate(sizes)]
+        dying = victim(held, 4)
+        if sum(sizes) <= 4:
+            assert dying is None, sizes
+        else:
+            assert dying is not None
+            assert dying.size == max(sizes), sizes
+    assert victim([], 0) is None
+
+
+@pytest.fixture
+def eaters() -> Iterator[list[subprocess.Popen[str]]]:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", EATER, str(size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for size in (40, 80)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "full\n"
+    yield processes
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def look(machine_mb: int, pids: list[int]) -> list[str]:
+    plan = replace(lay_out().machines[0], memory_mb=machine_mb)
+    notes = Notes()
+    memory._look_at(Machine(plan, lay_out().apps[0], Field(), notes), pids, notes)  # noqa: SLF001 - one look
+    return notes.lines
+
+
+def test_real_processes_that_hold_too_much_together_lose_the_biggest(eaters: list[subprocess.Popen[str]]) -> None:
+    pids = [eater.pid for eater in eaters]
+    assert look(400, pids) == []
+    assert look(100, [*pids, 2**22 + 1]), "each one alone would fit; one that has ended counts nothing"
+    assert eaters[1].wait(10) == -signal.SIGKILL
+    assert eaters[0].poll() is None
+
+
+def test_the_log_tells_who_was_killed_and_what_the_limit_is(eaters: list[subprocess.Popen[str]]) -> None:
+    (line,) = look(60, [eaters[1].pid])
+    assert line.startswith(f"app [error] Out of memory: Killed process {eaters[1].pid} (python")
+    assert line.endswith("; the Machine has 60 MB (fly.toml: [[vm]] memory)")
+
+
+async def test_where_a_machine_has_no_pid_namespace_of_its_own_nothing_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the loopback walkthrough the processes of the whole host would be its own."""
+    monkeypatch.setattr(memory, "LOOK_SECONDS", 0)
+    ground = Field()
+    machine = Machine(replace(lay_out().machines[0], memory_mb=1), lay_out().apps[0], ground, notes := Notes())
+    await machine.start()
+    ground.programs[0].pid = os.getpid()
+    watch = asyncio.create_task(memory.keep_within_memory([machine], notes))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not watch.done()
+    watch.cancel()
+    assert not [line for line in notes.lines if "memory" in line]
