@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from private_svc import logs
 from private_svc.suspend import SuspendError
+from private_svc.web.caller import caller_of
 from private_svc.web.guard import json_line
 from private_svc.web.origin import is_cross_site
 from private_svc.web.throttle import Throttle
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from private_svc.departure import Departure
     from private_svc.ingress import Caller
     from private_svc.suspend import Suspender
-    from private_svc.web.guard import Guard
 
 BODY_AT_MOST = 1024
 BODY_SECONDS = 5.0
@@ -54,13 +54,11 @@ class Actions:
     def __init__(
         self,
         context: Context,
-        guard: Guard,
         departure: Departure,
         suspender: Suspender,
         throttle: Throttle | None = None,
     ) -> None:
         self._context = context
-        self._guard = guard
         self._departure = departure
         self._suspender = suspender
         self._throttle = throttle or Throttle()
@@ -77,7 +75,7 @@ class Actions:
 
     async def sleep(self, request: web.Request) -> web.Response:
         """Put this Machine to sleep, if the caller may."""
-        caller = self._guard.caller(request)
+        caller = caller_of(request)
         refusal = self._refusal(request, caller)
         if refusal is not None:
             return refusal

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from private_svc import logs
 from private_svc.web.actions import Actions
-from private_svc.web.caller import connection_of
+from private_svc.web.caller import caller_of, connection_of
 from private_svc.web.connections import CALLER_SECONDS, Connections
 from private_svc.web.guard import Guard, json_line
 from private_svc.web.negotiate import Form, negotiate
@@ -66,7 +66,7 @@ class Admin:
         self._directory = directory
         self._caller_seconds = caller_seconds
         self._guard = Guard(context)
-        self._actions = Actions(context, self._guard, departure, suspender)
+        self._actions = Actions(context, departure, suspender)
         self.web_app = web.Application(middlewares=[self._guard.middleware])
         websockets = WebSockets()
         self.web_app.on_response_prepare.extend((self._guard.mark, websockets.note))
@@ -120,7 +120,7 @@ class Admin:
         connection, config = connection_of(request), self._context.config
         return status.look(
             self._context,
-            self._guard.caller(request),
+            caller_of(request),
             connection.visit if connection is not None else None,
             self._directory.known() if self._directory is not None else None,
             status.Sleep(config.idle_exit_seconds, config.idle_action, self._actions.off, self._suspender.failure),
@@ -151,7 +151,7 @@ class Admin:
 
     async def _whoami(self, request: web.Request) -> web.Response:
         """Echo the request, without its secrets, and who sent it."""
-        caller = self._guard.caller(request)
+        caller = caller_of(request)
         headers = [(name, redacted(name, value)) for name, value in request.headers.items()]
         line = f"{request.method} {request.raw_path} HTTP/{request.version.major}.{request.version.minor}"
         sender = {"peer": request.remote, "ingress": caller.ingress, "client": caller.client}
@@ -159,7 +159,8 @@ class Admin:
             return _fresh(json_line({"request": line, "headers": headers, **sender}))
         rows = [line, *(f"{name}: {value}" for name, value in headers), ""]
         rows += [*(f"{name}: {value}" for name, value in sender.items()), ""]
-        return _fresh(web.Response(text="\n".join(rows)))
+        echoed = "\n".join(rows).encode(errors="surrogateescape")  # a header need not be UTF-8
+        return _fresh(web.Response(body=echoed, content_type=Form.TEXT, charset="utf-8"))
 
     async def _static(self, request: web.Request) -> web.Response:
         """Serve one of the panel's files."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from private_svc import logs
-from private_svc.ingress import Caller, Ingress
+from private_svc.ingress import Ingress
 from private_svc.web.caller import caller_of, connection_of
 from private_svc.web.marks import marks
 from private_svc.web.negotiate import Form, negotiate
@@ -62,7 +62,7 @@ class Guard:
         connection = connection_of(request)
         if connection is None:  # who it was cannot be told any more, so nothing may come of it
             return web.Response(status=CALLER_GONE)
-        caller = self.caller(request)
+        caller = caller_of(request)
         self._activity.requests[caller.ingress] += 1
         exposed = caller.ingress is Ingress.PUBLIC
         if exposed:
@@ -90,10 +90,6 @@ class Guard:
                 client=caller.client,
             )
         return response
-
-    def caller(self, request: web.Request) -> Caller:
-        """Return who sent `request`."""
-        return caller_of(request)
 
     async def mark(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add what every answer carries, just before it leaves."""

@@ -11,7 +11,7 @@ from tests.private_svc.process import service
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_a_form_of_the_own_application_works_over_plain_http(page: Page) -> None:

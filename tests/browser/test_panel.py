@@ -20,7 +20,7 @@ from tests.private_svc.site import PROXY, site
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.asyncio(loop_scope="session")]
 
 FLYCAST = {"Fly-Client-IP": "fdaa:0:18::9"}
 PUBLIC = ("Fly-Client-IP: 203.0.113.7", "X-Forwarded-For: 203.0.113.7, 2a09:8280:1::4b:9d2c")

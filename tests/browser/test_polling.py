@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.private_svc.site import Site
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.asyncio(loop_scope="session")]
 
 POLL_MS, LOOKING_MS, AN_HOUR_MS = 5_000, 60_000, 3_600_000
 POLLS_A_MINUTE = LOOKING_MS // POLL_MS

@@ -15,7 +15,7 @@ from tests.private_svc.site import site
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.asyncio(loop_scope="session")]
 
 TOKEN = "correct-horse-battery"  # noqa: S105 - of the test alone
 AN_HOUR_MS = 3_600_000

@@ -17,7 +17,7 @@ from tests.e2e.running import RunningLab
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 DOCTOR = (sys.executable, "-m", "shell", "doctor")
 ALTERED_DNS = (sys.executable, str(Path(__file__).with_name("altered_dns.py")))

@@ -13,7 +13,7 @@ from tests.e2e.running import PROJECT, RunningLab
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 APP = "private-svc"
 IDLE_SECONDS = 2

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.running import DEADLINE_SECONDS, LAB, PROJECT
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 FILTERED = (sys.executable, str(Path(__file__).with_name("without_namespaces.py")))
 NO_MORE_NETWORKS = (

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 SERVER = "python3 -m http.server --bind :: 8080"
 GROUPS = {"home": {"web": SERVER, "worker": "sleep 1000"}}

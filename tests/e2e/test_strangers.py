@@ -15,7 +15,7 @@ from tests.e2e.running import DEADLINE_SECONDS, LAB, RunningLab
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 HERE = Path(__file__).with_name("strangers")
 STATIC_FLY_TOML = """\

@@ -13,7 +13,7 @@ from tests.e2e.running import PROJECT, RunningLab
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 TOKEN = "only-for-this-test-0123456789"  # noqa: S105 - opens nothing else
 WAKE = f"{sys.executable} -m shell wake private-svc --wait 20 --warm 1 --json"

@@ -136,6 +136,19 @@ async def test_whoami_echoes_the_request_without_its_secrets() -> None:
     assert answer.text.count("(redacted)") == len(secrets)
 
 
+@pytest.mark.parametrize("accept", ["*/*", "application/json"])
+async def test_whoami_echoes_a_header_that_is_no_utf_8(accept: str) -> None:
+    async with site() as here:
+        reader, writer = await here.open()
+        writer.write(
+            b"GET /whoami HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Old: caf\xe9\r\nAccept: %b\r\n\r\n"
+            % accept.encode()
+        )
+        raw = await reader.read()
+    assert raw.startswith(b"HTTP/1.1 200 ")
+    assert (b"X-Old: caf\xe9\n" if accept == "*/*" else b"caf\\udce9") in raw
+
+
 async def test_the_request_log_has_no_query_and_leaves_health_checks_out(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "private_svc")
     async with site() as here:
