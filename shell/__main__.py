@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from typing import NoReturn
+from _signal import SIG_IGN, SIGINT, signal  # type: ignore[import-not-found]  # `signal` would import enum, outside the try
+
+TYPE_CHECKING = False  # importing typing takes milliseconds in which Ctrl-C would print a traceback
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def entry() -> NoReturn:
@@ -17,7 +20,7 @@ def entry() -> NoReturn:
         status = main(sys.argv[1:])
     except KeyboardInterrupt:
         status = 130
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not print Python's own last words
+    signal(SIGINT, SIG_IGN)  # a second Ctrl-C must not print Python's own last words
     sys.exit(status)
 
 
