@@ -1,60 +1,147 @@
 # Recipes for a private service on Fly.io and its lab; `just --list` shows them.
+# Those for Fly take the app's name from fly.toml, or `just app=NAME deploy`; `just dry=yes deploy` only says what it would do.
 set positional-arguments
 
+app := `sh recipes/app-name`
+dry := env('DRY_RUN', '')
+export FLY_APP := app
+export DRY_RUN := dry
+
 # show the whole idea on this machine: names, wake, hello, 6PN, autostop
+[group('here')]
 demo *options:
     flycast-lab demo "$@"
 
+# the service on this machine, on its default ports
+[group('here')]
+run:
+    private-svc
+
+# a program on a shell Machine of a fresh lab, e.g. `just lab curl -s http://private-svc.flycast`
+[group('here')]
+lab *program:
+    flycast-lab run -- "$@"
+
+# the probe, e.g. `just probe names private-svc`
+[group('here')]
+probe *arguments:
+    flycast-probe "$@"
+
 # the tests this machine can run, but for the long ones; REQUIRE=lab turns a skipped tier into a failure
+[group('work')]
 test *options:
     pytest -m "not long" --numprocesses 4 --dist worksteal "$@"
 
 # the long tests: hundreds of cold starts, thousands of hostile callers
+[group('work')]
 long *options:
     pytest -m long "$@"
 
 # types, style and layout
+[group('work')]
 lint:
     ruff check .
     ruff format --check .
     mypy
 
 # put the code into its one layout
+[group('work')]
 fmt:
     ruff check --fix .
     ruff format .
 
 # lint and test
+[group('work')]
 check: lint test
 
-# the service on this machine, on its default ports
-run:
-    private-svc
-
-# a program on a shell Machine of a fresh lab, e.g. `just lab curl -s http://private-svc.flycast`
-lab *program:
-    flycast-lab run -- "$@"
-
-# the probe, e.g. `just probe names private-svc`
-probe *arguments:
-    flycast-probe "$@"
-
 # the probe as one file that runs on a bare python3; the service hands it out at /flycast-probe.pyz
+[group('work')]
 pyz:
     python -m shell.archive
 
-# make docs/images anew, in a lab with Chromium
+# build the image with buildah, podman or docker, and print what each layer weighs
+[group('work')]
+image *options:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    builder=$(command -v buildah || command -v podman || command -v docker) || {
+      echo "just image: expected buildah, podman or docker, got none" >&2
+      exit 1
+    }
+    BUILDAH_LAYERS=true "$builder" build --tag private-svc "$@" .
+    python -m lab.image.sizes private-svc
+
+# make docs/images/panel*.png anew, in a lab with Chromium
+[group('work')]
 pictures:
     python -m tests.browser.pictures
 
 # cold starts in numbers, e.g. `just cold 1000 --tcp`
+[group('work')]
 cold *options:
     python -m tests.e2e.cold_starts "$@"
 
 # measured against peers in the same run; nothing is asserted
+[group('work')]
 bench:
     python -m tests.bench.boot
     python -m tests.bench.phases
     python -m tests.lab.bench.proxy
     python -m tests.lab.bench.nameserver
     python -m tests.lab.bench.lab
+
+# 1. create the app with a private address, and run nothing yet
+[group('Fly')]
+launch *options:
+    @recipes/launch "$@"
+
+# 2. set a new ADMIN_TOKEN and print it
+[group('Fly')]
+secrets:
+    @recipes/secrets
+
+# 3. check fly.toml and the addresses, deploy one Machine, check the addresses again
+[group('Fly')]
+deploy *options:
+    @recipes/deploy "$@"
+
+# 4. why it cannot be reached, from a shell Machine on Fly
+[group('Fly')]
+doctor *options:
+    @recipes/probe-there doctor "$FLY_APP" "$@"
+
+# 5. wait until it sleeps, wake it, time it, from a shell Machine on Fly
+[group('Fly')]
+wake *options:
+    @recipes/probe-there wake "$FLY_APP" "$@"
+
+# list the app's addresses; fails when one is public
+[group('Fly')]
+ips:
+    @recipes/fly ips list -a "$FLY_APP"
+    @recipes/only-private
+
+# the app and its Machines
+[group('Fly')]
+status:
+    @recipes/fly status -a "$FLY_APP"
+
+# what the app, its Machines and Fly Proxy say
+[group('Fly')]
+logs:
+    @recipes/fly logs -a "$FLY_APP"
+
+# a shell Machine on the private network, in an app of its own
+[group('Fly')]
+shell *options:
+    @recipes/shell-machine "$@"
+
+# a WireGuard peer for this computer, e.g. `just wireguard my-laptop`
+[group('Fly')]
+wireguard *name:
+    @recipes/wireguard "$@"
+
+# destroy the app; flyctl asks first
+[group('Fly')]
+destroy:
+    @recipes/fly apps destroy "$FLY_APP"

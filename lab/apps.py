@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +16,11 @@ from shell.flytoml import FlyTomlError, read
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lab.image.archive import Image
     from lab.topology import Topology
+    from shell.flytoml import FlyToml
 
+_FOR_APP = re.compile(r"([a-z0-9-]+)=(.+)")
 _ENVIRONMENT_OF_MACHINES = ("HOME", "LANG", "LC_ALL", "TZ")
 
 
@@ -47,18 +51,57 @@ def _pair(option: str, shape: str, text: str) -> tuple[str, str]:
 
 
 def read_topology(
-    apps: Sequence[tuple[Path, str]], command: str | None, scale: str, *, public: bool, flycast_in: Mapping[str, str]
+    apps: Sequence[tuple[Path, str]],
+    command: str | None,
+    scale: str,
+    *,
+    public: bool,
+    flycast_in: Mapping[str, str],
+    images: Sequence[str] = (),
 ) -> Topology:
-    """Read every fly.toml and lay out the networks; raise `UsageError` with the file and the place."""
-    sources = []
-    for path, organisation in apps:
-        try:
-            config = read(path)
-        except FlyTomlError as error:
-            raise UsageError(str(error)) from None
-        built = image_command(_text_of(config.dockerfile)) if command is None and not config.processes else ()
-        sources.append(AppSource(config, group_commands(config, command, built), organisation))
+    """Read every fly.toml and image, and lay out the networks; raise `UsageError` with the file and the place."""
+    configs = [(_read(path), organisation) for path, organisation in apps]
+    given = _images_of([config.app_name for config, _ in configs], images)
+    sources = [_source(config, organisation, command, given.get(config.app_name)) for config, organisation in configs]
     return plan(sources, scale, _machine_environment(), public=public, flycast_in=flycast_in)
+
+
+def _read(path: Path) -> FlyToml:
+    try:
+        return read(path)
+    except FlyTomlError as error:
+        raise UsageError(str(error)) from None
+
+
+def _images_of(app_names: Sequence[str], texts: Sequence[str]) -> dict[str, Image]:
+    """Return the image of each app that `--image` gives one; the same name is read once."""
+    if not texts:
+        return {}
+    from lab.image import archive, storage  # noqa: PLC0415 - only this option needs them
+
+    names: dict[str, str] = {}
+    for text in texts:
+        given = _FOR_APP.fullmatch(text)
+        app, name = given.groups() if given else (app_names[0], text)
+        if app not in app_names or app in names or not name or (len(app_names) > 1 and not given):
+            expected = f"APP=NAME, once for an app of {', '.join(app_names)}" if len(app_names) > 1 else "one NAME"
+            raise UsageError(f"--image: expected {expected}, got {text[:99]!r}")
+        names[app] = name
+    read_once = {name: archive.read(name, storage.open_archive(name)) for name in dict.fromkeys(names.values())}
+    return {app: read_once[name] for app, name in names.items()}
+
+
+def _source(config: FlyToml, organisation: str, command: str | None, image: Image | None) -> AppSource:
+    if image is None:
+        built = image_command(_text_of(config.dockerfile)) if command is None and not config.processes else ()
+        return AppSource(config, group_commands(config, command, built), organisation)
+    if command is None and not config.processes and not image.entrypoint + image.command:
+        raise UsageError(f"nothing to run: image {image.name} has no ENTRYPOINT and no CMD; give --command CMD")
+    cmd = image.command or image.entrypoint
+    commands = group_commands(config, command, cmd)
+    if image.command or command is not None or config.processes:  # all three take the place of CMD alone
+        commands = {group: (*image.entrypoint, *argv) for group, argv in commands.items()}
+    return AppSource(config, commands, organisation, image)
 
 
 def _text_of(dockerfile: Path | None) -> str:

@@ -27,6 +27,7 @@ examples:
   flycast-lab shell                                 a shell on a shell Machine
   flycast-lab exec -- dig +short aaaa private-svc.flycast
   flycast-lab status --watch                        who sleeps and who wakes, live
+  flycast-lab run --laptop -- dig +short txt _apps.internal       through a WireGuard tunnel
   flycast-lab doctor                                what this host allows
 """,
     "run": """\
@@ -34,6 +35,8 @@ examples:
   flycast-lab run -- curl -s http://private-svc.flycast
   flycast-lab run --command 'python3 -m http.server --bind :: 8080' -- curl -sI http://private-svc.flycast
   flycast-lab run --autostop-interval 1 -- flycast-probe wake private-svc
+  flycast-lab run --laptop -- curl -s http://private-svc.flycast
+  flycast-lab run --image localhost/private-svc -- curl -s http://private-svc.flycast
   flycast-lab run --org other=shop/fly.toml --flycast-in shop=personal -- curl -s http://shop.flycast
 """,
     "exec": """\
@@ -45,6 +48,14 @@ examples:
 examples:
   flycast-lab shell                                 bash on a shell Machine, else sh
   flycast-lab shell --machine 2ea7d1a3f866fb -- top
+""",
+    "laptop": """\
+examples:
+  flycast-lab up --laptop                           a laptop on the internet, its tunnel up
+  flycast-lab exec --laptop -- curl -s http://private-svc.flycast
+  flycast-lab wireguard create personal ams my-laptop my-laptop.conf
+  flycast-lab wireguard list personal
+  flycast-lab wireguard remove personal my-laptop
 """,
     "machine": """\
 examples:
@@ -64,6 +75,8 @@ class LabOptions:
     boot_ms: int
     log_file: Path | None
     faults: Faults = NO_FAULTS
+    laptop: bool = False
+    tunnel: bool = True
 
 
 class _Parser(argparse.ArgumentParser):
@@ -80,14 +93,16 @@ def build_parser() -> argparse.ArgumentParser:
 
     demo = _command(commands, "demo", "show the whole idea: names, wake, hello, 6PN, autostop", "")
     _add_lab_options(demo, autostop_seconds=2.0)
-    demo.set_defaults(fault=[])
+    demo.set_defaults(fault=[], laptop=False, no_tunnel=False)
     run = _command(commands, "run", "bring the lab up, run CMD on a shell Machine, tear down", "run")
     _add_lab_options(run, autostop_seconds=300.0)
     _add_faults(run)
+    _add_laptop(run)
     _add_program(run)
     up = _command(commands, "up", "stay up and print what happens, as `fly logs` does", "")
     _add_lab_options(up, autostop_seconds=300.0)
     _add_faults(up)
+    _add_laptop(up)
     execute = _command(commands, "exec", "run CMD on a Machine of a lab that is up", "exec")
     _add_machine_choice(execute)
     _add_lab_choice(execute)
@@ -109,6 +124,7 @@ def build_parser() -> argparse.ArgumentParser:
         change = _command(verbs, verb, f"{verb} a Machine", "")
         change.add_argument("id", metavar="ID", help="which Machine, as 'flycast-lab status' shows it")
         _add_lab_choice(change)
+    _add_wireguard(commands)
     _add_lab_choice(_command(commands, "down", "take down a lab that is up", ""))
     _command(commands, "doctor", "say what this host allows, and how to allow the rest", "")
     return parser
@@ -131,8 +147,36 @@ def _add_program(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_machine_choice(parser: argparse.ArgumentParser) -> None:
-    which = "which Machine: an id, shell (default), shell.ORG, or internet"
+    which = "which Machine: an id, shell (default), shell.ORG, laptop, laptop.ORG, or internet"
     parser.add_argument("--machine", metavar="ID", default="shell", help=which)
+    parser.add_argument("--laptop", dest="machine", action="store_const", const="laptop", help="as --machine laptop")
+
+
+def _add_laptop(parser: argparse.ArgumentParser) -> None:
+    own = "add a laptop on the internet, with a WireGuard tunnel into the lab"
+    runs = "; CMD runs on it" if parser.prog.endswith(" run") else "; see 'exec --laptop'"
+    parser.add_argument("--laptop", action="store_true", help=own + runs)
+    parser.add_argument("--no-tunnel", action="store_true", help="leave its tunnel down, to bring it up yourself")
+
+
+def _add_wireguard(commands: argparse._SubParsersAction[_Parser]) -> None:
+    what = "add, list or remove the WireGuard peers of a lab that is up with --laptop, as 'fly wireguard' does"
+    wireguard = _command(commands, "wireguard", what, "laptop")
+    verbs = wireguard.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
+    create = _command(verbs, "create", "add a peer and write its configuration", "")
+    listing = _command(verbs, "list", "show the peers", "")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    remove = _command(verbs, "remove", "remove a peer", "")
+    restart = _command(verbs, "restart", "restart the gateway, to see what peers make of it", "")
+    remove.add_argument("organisation", metavar="ORG", help="its organisation")
+    for verb in (create, listing, restart):
+        verb.add_argument("organisation", metavar="ORG", nargs="?", default="", help="default: the first organisation")
+    for verb in (create, listing, remove, restart):
+        _add_lab_choice(verb)
+    create.add_argument("region", metavar="REGION", nargs="?", default="", help="default: where the network's shell is")
+    create.add_argument("name", metavar="NAME", nargs="?", default="", help="default: a generated interactive-… name")
+    create.add_argument("file", metavar="FILE", nargs="?", default="stdout", help="a new file, or stdout (the default)")
+    remove.add_argument("name", metavar="NAME", help="which peer")
 
 
 def _add_lab_choice(parser: argparse.ArgumentParser) -> None:
@@ -159,6 +203,11 @@ def _add_lab_options(parser: argparse.ArgumentParser, autostop_seconds: float) -
         metavar="CMD",
         help="what the Machines run (default: [processes], else the Dockerfile's CMD)",
     )
+    add(
+        "--image", metavar="[APP=]NAME", action="append", default=[],
+        help="run Machines from this image: in the storage of buildah, podman or docker, or oci-archive:FILE "
+        "or docker-archive:FILE",
+    )  # fmt: skip
     add(
         "--scale",
         metavar="N|R=N,…",
@@ -224,6 +273,10 @@ def _do(arguments: argparse.Namespace) -> int:
             from lab import doctor  # noqa: PLC0415 - each command loads what it needs
 
             return doctor.report(sys.stdout)
+        case "wireguard":
+            from lab.wireguard import command  # noqa: PLC0415
+
+            return command.do(arguments)
         case "exec" | "shell" | "status" | "machine" | "down":
             from lab import remote  # noqa: PLC0415
 
@@ -236,16 +289,18 @@ def _bring_up(arguments: argparse.Namespace) -> int:
     _require_netlink()
     public = arguments.public or arguments.do == "demo"
     from lab import apps  # noqa: PLC0415
-    from lab.upkeep import read_upkeep, with_upkeep  # noqa: PLC0415
 
     faults = parse(arguments.fault)
     given = apps.given_apps(arguments.config, arguments.org)
     topology = apps.read_topology(
         given, arguments.command, arguments.scale,
-        public=public, flycast_in=apps.flycast_places(arguments.flycast_in),
+        public=public, flycast_in=apps.flycast_places(arguments.flycast_in), images=arguments.image,
     )  # fmt: skip
-    topology = with_upkeep(topology, [read_upkeep(path) for path, _ in given])
-    options = LabOptions(arguments.autostop_interval, arguments.boot_ms, _usable_log(arguments.log), faults)
+    _require_tunnel(arguments)
+    options = LabOptions(
+        arguments.autostop_interval, arguments.boot_ms, _usable_log(arguments.log), faults,
+        laptop=arguments.laptop, tunnel=not arguments.no_tunnel,
+    )  # fmt: skip
     from lab import session  # noqa: PLC0415
 
     if arguments.do == "demo":
@@ -259,6 +314,16 @@ def _require_netlink() -> None:
     """Say how to install what only the lab needs; importing it here would slow every command down."""
     if importlib.util.find_spec("pyroute2") is None:
         raise LabError("the lab needs pyroute2, which is not installed: pip install 'flycast-private-service[lab]'")
+
+
+def _require_tunnel(arguments: argparse.Namespace) -> None:
+    if arguments.no_tunnel and not arguments.laptop:
+        raise UsageError("--no-tunnel: expected --laptop beside it; without a laptop there is no tunnel")
+    if arguments.laptop:
+        from lab.wireguard.need import missing  # noqa: PLC0415
+
+        if reason := missing():
+            raise LabError(f"--laptop: no WireGuard tunnel can be had here: {reason}")
 
 
 def program_of(arguments: argparse.Namespace, default: Sequence[str] = ()) -> list[str]:

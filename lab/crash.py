@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.processes import directory
 from lab.states import MachineState
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ async def crash_mid_request(
 def _reached(pid: int, ports: Collection[int]) -> bool:
     """Tell whether a connection is open to one of `ports`, as /proc/net has it: proc_net_tcp in the kernel's docs."""
     try:
-        tables = [Path(f"/proc/{pid}/net/{name}").read_text("ascii").splitlines()[1:] for name in ("tcp", "tcp6")]
+        place = Path(directory(pid), "net")
+        tables = [(place / name).read_text("ascii").splitlines()[1:] for name in ("tcp", "tcp6")]
     except OSError:
         return False
     rows = [line.split() for table in tables for line in table]

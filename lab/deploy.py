@@ -39,21 +39,21 @@ async def deploy(app: AppPlan, machines: Mapping[str, Machine]) -> list[str]:
 
 async def _bring_up(app: AppPlan, machine: Machine) -> list[str]:
     await machine.start()
-    ports = {
+    served = {
         service.internal_port
         for service in app.services
         if not service.processes or machine.process_group in service.processes
     }
-    warnings: list[str] = []
-    for port in sorted(ports):
-        if not await _listens(machine, port):
-            if machine.state is MachineState.STOPPED:
-                return [_describe_exit(app, machine)]
-            warnings.append(
-                f"machine {machine.machine_id} does not listen on 0.0.0.0:{port} "
-                f"{PATIENCE_SECONDS:g} s after its start; requests over Flycast will fail with PM05"
-            )
-    return warnings
+    ports = sorted(served)
+    listens = await asyncio.gather(*(_listens(machine, port) for port in ports))
+    silent = [port for port, accepts in zip(ports, listens, strict=True) if not accepts]
+    if silent and machine.state is MachineState.STOPPED:
+        return [_describe_exit(app, machine)]
+    return [
+        f"machine {machine.machine_id} does not listen on 0.0.0.0:{port} "
+        f"{PATIENCE_SECONDS:g} s after its start; requests over Flycast will fail with PM05"
+        for port in silent
+    ]
 
 
 async def _listens(machine: Machine, port: int) -> bool:

@@ -6,25 +6,29 @@ import json
 import re
 
 _CONTINUED = re.compile(r"\\[ \t]*\n")
-_INSTRUCTION = re.compile(r"^\s*(FROM|CMD|ENTRYPOINT)\s+(.*?)\s*$", re.IGNORECASE | re.MULTILINE)
+_INSTRUCTION = re.compile(r"(FROM|CMD|ENTRYPOINT)\s+(.*)", re.IGNORECASE)
 
 
 def image_command(dockerfile: str) -> tuple[str, ...]:
     """Return ENTRYPOINT followed by CMD of the last stage, empty when there is neither."""
     found: dict[str, tuple[str, ...]] = {}
     text = "\n".join(line for line in dockerfile.splitlines() if not line.lstrip().startswith("#"))
-    for name, value in _INSTRUCTION.findall(_CONTINUED.sub(" ", text)):
-        if name.upper() == "FROM":
+    for line in _CONTINUED.sub(" ", text).split("\n"):
+        instruction = _INSTRUCTION.fullmatch(line.strip())
+        if instruction is None:
+            continue
+        name, value = instruction[1].upper(), instruction[2]
+        if name == "FROM":
             found.clear()
         else:
-            found[name.upper()] = _words(value)
+            found[name] = _words(value)
     return found.get("ENTRYPOINT", ()) + found.get("CMD", ())
 
 
 def _words(value: str) -> tuple[str, ...]:
     try:
         words = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         words = None
     if isinstance(words, list) and all(isinstance(word, str) for word in words):
         return tuple(words)

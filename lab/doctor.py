@@ -7,7 +7,8 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from lab.host import Hints, Survey, hints, remedy, survey
+from lab.host import CONTAINER_OPTIONS, Hints, Survey, hints, remedy, survey
+from lab.wireguard.need import missing
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -27,6 +28,8 @@ def report(out: TextIO) -> int:
     found = survey()
     for line in describe(found, hints()):
         print(line, file=out)
+    tunnel = "needs forwarding, see above" if found.routing else missing()
+    print(f"  --laptop {tunnel or 'a WireGuard tunnel can be had'}", file=out)
     for tool, package in _TOOLS.items():
         where = shutil.which(tool)
         print(f"  {tool:<9}{where or f'missing (optional): apt-get install {package}'}", file=out)
@@ -36,7 +39,7 @@ def report(out: TextIO) -> int:
 def describe(found: Survey, known: Hints) -> list[str]:
     """Return the outcome in lines: that it works, or the refused call, its errno and the remedy."""
     if found.works:
-        return [f"The lab works here ({found.mode}): namespaces, veth, IPv6 forwarding and mounts are allowed."]
+        return _what_works(found)
     name = errno.errorcode.get(found.errno, str(found.errno))
     text = os.strerror(found.errno) if found.errno else "no errno"
     said = ", ".join(f"{key.replace('/', '.')}={value}" for key, value in known.limits) or "nothing"
@@ -48,3 +51,18 @@ def describe(found: Survey, known: Hints) -> list[str]:
         f"  remedy    {remedy(found, known)}",
         "Without them 'flycast-lab demo' shows a reduced walkthrough on loopback.",
     ]
+
+
+def _what_works(found: Survey) -> list[str]:
+    if not found.routing and not found.own_proc:
+        return [f"The lab works here ({found.mode}): namespaces, veth, IPv6 forwarding and mounts are allowed."]
+    how = "in bridge mode" if found.routing else "without a /proc of its own"
+    lines = [f"The lab works here ({found.mode}), {how}."]
+    if found.routing:
+        from lab.wire.bridged import DIFFERENCES  # noqa: PLC0415 - heavy, and seldom needed
+
+        lines += [f"  refused   {found.routing}", *(f"  so        {difference}" for difference in DIFFERENCES)]
+    if found.own_proc:
+        shown = "ps and /proc show the processes of the whole container on every Machine"
+        lines += [f"  refused   {found.own_proc}", f"  so        {shown}"]
+    return [*lines, f"  remedy    start the container with {CONTAINER_OPTIONS}"]

@@ -14,8 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.processes import in_namespaces, namespace_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from lab.processes import Entry
 
 _STILL_RUNNING = b"RS"  # a stop that was sent and has not landed shows one of these for a moment
 _LANDED_SECONDS = 1.0
@@ -28,7 +32,7 @@ async def freeze(init: int) -> None:
     Return once all are stopped; one that the kernel holds longer than a second stops when it is let go.
     """
     deadline = asyncio.get_running_loop().time() + _LANDED_SECONDS
-    while running := [pid for pid in _members(init) if _state(pid) in _STILL_RUNNING]:
+    while running := [entry for entry in _members(init) if _state(entry) in _STILL_RUNNING]:
         _send(running, signal.SIGSTOP)
         if asyncio.get_running_loop().time() >= deadline:
             return
@@ -40,29 +44,21 @@ def thaw(init: int) -> None:
     _send(reversed(_members(init)), signal.SIGCONT)
 
 
-def _members(init: int) -> list[int]:
+def _members(init: int) -> list[Entry]:
     """Return the processes in the pid namespace of `init`, oldest first."""
-    try:
-        namespace = os.stat(f"/proc/{init}/ns/pid").st_ino  # noqa: PTH116 - called for every process there is
-    except OSError:
-        return []
-    found = []
-    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()):  # noqa: PTH208 - likewise
-        with suppress(OSError):  # it has ended
-            if os.stat(f"/proc/{pid}/ns/pid").st_ino == namespace:  # noqa: PTH116
-                found.append(pid)
-    return found
+    namespace = namespace_of(init)
+    return in_namespaces({namespace}).get(namespace, []) if namespace else []
 
 
-def _state(pid: int) -> bytes:
+def _state(entry: Entry) -> bytes:
     """Return the letter that /proc has for the state of a process, Z when it has ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+        return Path(entry.directory, "stat").read_bytes().rpartition(b")")[2].split()[0]
     except OSError:
         return b"Z"
 
 
-def _send(pids: Iterable[int], number: signal.Signals) -> None:
-    for pid in pids:
+def _send(entries: Iterable[Entry], number: signal.Signals) -> None:
+    for entry in entries:
         with suppress(ProcessLookupError):
-            os.kill(pid, number)
+            os.kill(entry.pid, number)

@@ -87,6 +87,7 @@ class NamespaceGround:
                     files=etc_files(plan, NAMESERVER),
                     network=self._wiring.machines[plan.machine_id],
                     output=write,
+                    image=plan.image,
                 )
             )
         except BaseException:
@@ -95,6 +96,8 @@ class NamespaceGround:
         finally:
             os.close(write)
         self._tell_of_shared(on_output)
+        if plan.argv and plan.image is None:
+            exit_status.add_done_callback(lambda _: self._launcher.prepare())  # what stops is likely to be woken
         return MachineProcess(pid, exit_status, LineReader(read, on_output))
 
     def _tell_of_shared(self, on_output: Callable[[str], None]) -> None:
@@ -166,13 +169,15 @@ class NamespaceGround:
 
     async def impair(self, plan: MachinePlan, *, delay_ms: float, loss_percent: float) -> None:
         """Delay and lose packets to and from a Machine, each way; raise `LabError` where the kernel has no netem."""
+        from lab.wire.netlink import PEER_INDEX  # noqa: PLC0415 - heavy, and only this fault needs it here
+
         ends = (
-            (self._wiring.routers[plan.network], plan.gateway_ipv4),
-            (self._wiring.machines[plan.machine_id], plan.ipv4),
+            (self._wiring.routers[plan.network], self._wiring.ports[plan.machine_id]),
+            (self._wiring.machines[plan.machine_id], PEER_INDEX),
         )
-        for namespace, address in ends:
+        for namespace, index in ends:
             # pyroute2 runs a loop of its own, and a namespace is a thread's
-            await asyncio.to_thread(_impair, namespace, address, int(delay_ms * 1000), loss_percent)
+            await asyncio.to_thread(_impair, namespace, index, int(delay_ms * 1000), loss_percent)
 
     def listen_as_nameserver(self, network: Network, address: str) -> tuple[socket.socket, socket.socket]:
         """Return the UDP and the listening TCP socket of the nameserver at `address` of `network`."""
@@ -183,12 +188,11 @@ class NamespaceGround:
         return udp, tcp
 
 
-def _impair(namespace: int, address: str, delay_us: int, loss_percent: float) -> None:
+def _impair(namespace: int, index: int, delay_us: int, loss_percent: float) -> None:
     from pyroute2 import IPRoute, NetlinkError  # noqa: PLC0415 - heavy, and only this fault needs it here
 
     try:
         with ns.inside(namespace), IPRoute() as netlink:
-            index = next(iter(netlink.get_addr(address=address)))["index"]
             netlink.tc("add", "netem", index, delay=delay_us, loss=loss_percent)
     except NetlinkError as error:
         wanted = "expected a kernel with sch_netem (CONFIG_NET_SCH_NETEM)"

@@ -15,14 +15,24 @@ from typing import Any, NoReturn
 
 from lab.errors import RefusedError
 
+CONTAINER_OPTIONS = (
+    "--privileged, or with --cap-add SYS_ADMIN --cap-add NET_ADMIN "
+    "--security-opt seccomp=unconfined --security-opt apparmor=unconfined"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The outcome of the trial: `mode` is root or rootless; `refused` is empty when everything worked."""
+    """The outcome of the trial: `mode` is root or rootless; `refused` is empty when the lab works.
+
+    What it does without has the refused call and its errno: `routing`, so that it is bridged, and a /proc of its own.
+    """
 
     mode: str
     refused: str
     errno: int
+    routing: str = ""
+    own_proc: str = ""
 
     @property
     def works(self) -> bool:
@@ -54,7 +64,8 @@ def survey() -> Survey:
         lines = report.read().splitlines()
     os.waitpid(child, 0)
     outcome: dict[str, Any] = json.loads(lines[-1]) if lines else {"call": "fork", "errno": errno.EAGAIN}
-    return Survey(mode, outcome.get("call", ""), outcome.get("errno", 0))
+    without = (outcome.get("routing", ""), outcome.get("own_proc", ""))
+    return Survey(mode, outcome.get("call", ""), outcome.get("errno", 0), *without)
 
 
 def _try_everything(write: int) -> NoReturn:
@@ -80,15 +91,24 @@ def _lay_small_network(tell: Any) -> int:
         from lab.wire import Wiring  # noqa: PLC0415
 
         topology = small_topology()
-        Wiring.lay(topology)
+        outcome = {"routing": Wiring.lay(topology).bridged_because, "own_proc": _refusal_of_proc()}
         rootfs.prepare(topology.shell.machine_id, rootfs.etc_files(topology.shell, NAMESERVER))
     except RefusedError as error:
         tell({"call": error.call, "errno": error.errno})
-    except Exception as error:  # noqa: BLE001 - netlink errors have no common root; the report names them
-        tell({"call": f"netlink ({error})", "errno": getattr(error, "code", 0)})
     else:
-        tell({})
+        tell(outcome)
     return 0
+
+
+def _refusal_of_proc() -> str:
+    """Return how the host refuses a /proc of the lab's own; the sandbox has tried, and goes on without."""
+    from lab import namespaces as ns  # noqa: PLC0415
+
+    try:
+        ns.mount("proc", "/proc", "proc")
+    except RefusedError as error:
+        return str(error)
+    return ""
 
 
 def hints() -> Hints:
@@ -116,10 +136,7 @@ def remedy(survey: Survey, hints: Hints) -> str:
     if survey.errno == errno.ENOSPC:
         return "raise the limit: sysctl -w user.max_user_namespaces=15000 user.max_net_namespaces=15000"
     if hints.container or hints.filtered:
-        return (
-            "this looks like a container: start it with --privileged, or with --cap-add SYS_ADMIN "
-            "--cap-add NET_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
-        )
+        return f"this looks like a container: start it with {CONTAINER_OPTIONS}"
     if limits.get("kernel/apparmor_restrict_unprivileged_userns") == "1":
         return "run as root, or: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
     if limits.get("kernel/unprivileged_userns_clone") == "0":

@@ -15,12 +15,12 @@ import asyncio
 import os
 import re
 import signal
-from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.processes import in_namespaces, namespace_of
 from lab.states import MachineState
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from lab.log import EventLog
     from lab.machine import Machine
+    from lab.processes import Entry
 
 LOOK_SECONDS = 0.25
 _KIB = 1024
@@ -52,23 +53,23 @@ def victim(held: Sequence[Held], limit_bytes: int) -> Held | None:
 async def keep_within_memory(machines: Iterable[Machine], log: EventLog) -> None:
     """Kill the biggest process of each started Machine that holds more than its limit, until cancelled."""
     watched = list(machines)
-    own = _namespace_of("self")
+    own = namespace_of(os.getpid())
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         started = [machine for machine in watched if machine.state is MachineState.STARTED]
-        by_namespace = _pids_by_namespace() if started else {}
-        for machine in started:
-            init = machine.process.pid if machine.process is not None else 0
-            namespace = _namespace_of(str(init))
-            if namespace != own:  # else nobody knows which processes are the Machine's: the loopback walkthrough
-                _look_at(machine, [pid for pid in by_namespace.get(namespace, ()) if pid != init], log)
+        inits = [(machine, machine.process.pid) for machine in started if machine.process is not None]
+        places = [(machine, init, namespace_of(init)) for machine, init in inits]
+        # Where it is our own, nobody knows which processes are the Machine's: the loopback walkthrough.
+        found = in_namespaces({namespace for *_, namespace in places} - {own})
+        for machine, init, namespace in places:
+            _look_at(machine, [entry for entry in found.get(namespace, ()) if entry.pid != init], log)
 
 
-def _look_at(machine: Machine, pids: Sequence[int], log: EventLog) -> None:
+def _look_at(machine: Machine, entries: Sequence[Entry], log: EventLog) -> None:
     limit = machine.plan.memory_mb * _KIB * _KIB
-    if victim(_held(pids, _resident), limit) is None:
+    if victim(_held(entries, _resident), limit) is None:
         return
-    dying = victim(_held(pids, _proportional), limit)
+    dying = victim(_held(entries, _proportional), limit)
     if dying is not None:
         said = f"Out of memory: Killed process {dying.pid} ({dying.name}) rss:{dying.size // _KIB}kB"
         more = f"the Machine has {machine.plan.memory_mb} MB (fly.toml: [[vm]] memory)"
@@ -77,34 +78,20 @@ def _look_at(machine: Machine, pids: Sequence[int], log: EventLog) -> None:
             os.kill(dying.pid, signal.SIGKILL)
 
 
-def _pids_by_namespace() -> dict[int, list[int]]:
-    """Look through /proc once, however many Machines there are."""
-    found = defaultdict(list)
-    for name in os.listdir("/proc"):  # noqa: PTH208 - four times a second
-        if name.isdecimal():
-            found[_namespace_of(name)].append(int(name))
-    return found
-
-
-def _namespace_of(name: str) -> int:
-    try:
-        return os.stat(f"/proc/{name}/ns/pid").st_ino  # noqa: PTH116 - likewise
-    except OSError:
-        return 0
-
-
-def _held(pids: Iterable[int], measure: Callable[[int], int]) -> list[Held]:
+def _held(entries: Iterable[Entry], measure: Callable[[Path], int]) -> list[Held]:
     found = []
-    for pid in pids:
+    for entry in entries:
+        place = Path(entry.directory)
         with suppress(OSError):  # it has ended
-            found.append(Held(pid, Path(f"/proc/{pid}/comm").read_text("utf-8", "replace").strip(), measure(pid)))
+            name = (place / "comm").read_text("utf-8", "replace").strip()
+            found.append(Held(entry.pid, name, measure(place)))
     return found
 
 
-def _resident(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE_BYTES
+def _resident(place: Path) -> int:
+    return int((place / "statm").read_bytes().split()[1]) * _PAGE_BYTES
 
 
-def _proportional(pid: int) -> int:
-    found = _PROPORTIONAL.search(Path(f"/proc/{pid}/smaps_rollup").read_bytes())
-    return int(found[1]) * _KIB if found else _resident(pid)
+def _proportional(place: Path) -> int:
+    found = _PROPORTIONAL.search((place / "smaps_rollup").read_bytes())
+    return int(found[1]) * _KIB if found else _resident(place)

@@ -9,7 +9,8 @@ Rules (FLY_FACTS section 4 unless noted):
 - `top<n>.nearest.of` counts kilometres from the region of whoever asks, known by its 6PN address.
 - `.flycast` exists in the app's own network and in the one its address was allocated to: allocated elsewhere, the name
   answers at home with an address that cannot be reached from there (our reading).
-- `_api` is the network's own nameserver address.  `_peer` is empty: there is no WireGuard peer.
+- `_api` is the network's own nameserver address.
+- `_peer` holds the names of WireGuard peers, but for those that flyctl made up; each has its address below it.
 - `_instances` holds `instance=ID,app=NAME,ip=6PN,region=REGION` joined by `;`, as published clients parse it.
 - `<app>.fly.dev` is no name of Fly's own server; it holds the app's public address, as the Internet knows it.
 """
@@ -17,10 +18,11 @@ Rules (FLY_FACTS section 4 unless noted):
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from lab.regions import distance_km
+from lab.wireguard.peers import GENERATED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -50,6 +52,7 @@ class View:
     regions: Mapping[str, str]  # where each 6PN address is
     home_region: str  # where everybody else is
     api_ip: str
+    peers: Mapping[str, str] = field(default_factory=dict)  # addresses of WireGuard peers by name, in lower case
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,9 @@ def lookup(labels: Sequence[str], view: View, region: str) -> Records | None:
             return _EMPTY
         case [app_name, "flycast"]:
             return Records(addresses=(view.flycast[app_name],)) if app_name in view.flycast else None
-        case [*below, "_apps" | "_instances" | "_peer" | "_api" as list_name, "internal"]:
+        case [*below, "_peer", "internal"]:
+            return _of_peers(below, view)
+        case [*below, "_apps" | "_instances" | "_api" as list_name, "internal"]:
             return _of_network((*below, list_name), view)
         case [*below, app_name, "internal"] if app_name in view.apps:
             return _of_app(tuple(below), view.apps[app_name], region)
@@ -99,8 +104,15 @@ def _of_network(name: tuple[str, ...], view: View) -> Records | None:
             return Records(text=_instances(view, deployed=True))
         case ("_api",):
             return Records(addresses=(view.api_ip,))
-        case ("_peer",):
-            return _EMPTY
+    return None
+
+
+def _of_peers(name: Sequence[str], view: View) -> Records | None:
+    match name:
+        case []:
+            return Records(text=",".join(sorted(peer for peer in view.peers if not peer.startswith(GENERATED))))
+        case [peer] if peer in view.peers:
+            return Records(addresses=(view.peers[peer],))
     return None
 
 

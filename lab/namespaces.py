@@ -60,6 +60,11 @@ def setns(fd: int) -> None:
     _check(_libc.setns(ctypes.c_int(fd), ctypes.c_int(0)), "setns")
 
 
+def join_process(pidfd: int, flags: int) -> None:
+    """Join those namespaces of a process that the CLONE_* `flags` name (Linux 5.8)."""
+    _check(_libc.setns(ctypes.c_int(pidfd), ctypes.c_int(flags)), "setns(pidfd)")
+
+
 def mount(source: str, target: str, kind: str | None = None, flags: int = 0, data: str | None = None) -> None:
     """Mount `source` on `target`; `kind` is the file system, None for bind and propagation changes."""
     raw = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]

@@ -34,7 +34,7 @@ _MACHINE_SECONDS = 330  # the longest kill_timeout, 300 s, and some more
 def do(arguments: argparse.Namespace) -> int:
     """Carry out one command on the chosen lab; return its exit status."""
     program = program_of(arguments) if arguments.do == "exec" else []
-    pid = _chosen(arguments.lab)
+    pid = chosen(arguments.lab)
     match arguments.do:
         case "exec":
             return _execute(pid, arguments.machine, program)
@@ -66,7 +66,8 @@ def labs_up() -> list[int]:
     return found
 
 
-def _chosen(wanted: int | None) -> int:
+def chosen(wanted: int | None) -> int:
+    """Return the process id of the lab that is meant: `wanted`, else the only one that is up."""
     if wanted is not None:
         try:
             _knock(wanted).close()

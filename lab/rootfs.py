@@ -8,35 +8,45 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import namespaces as ns
-from lab.errors import LabError
+from lab.errors import LabError, RefusedError
 from lab.ownroot import FLY_DIRECTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from lab.topology import MachinePlan
 
 FLY_SOCKETS = Path("/run/fly")  # in the lab; each Machine finds its own directory of it as /.fly
+_OWN_IPV4 = "127.0.1.1"  # as Debian has a host know itself
 _NSSWITCH = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n"
 
 
 def etc_files(plan: MachinePlan, nameserver: str) -> dict[str, str]:
     """Return the files of /etc that Fly's init writes, and an nsswitch.conf that asks them."""
     hosts = (
-        ("127.0.0.1", "localhost"),
-        ("::1", "localhost ip6-localhost ip6-loopback"),
         (plan.private_ip, "fly-local-6pn"),
         (plan.ipv4, plan.machine_id),
         (plan.ipv4, "fly-global-services"),
     )
+    return _etc_files(plan.machine_id, hosts, f"nameserver {nameserver}\n")
+
+
+def laptop_files(name: str) -> dict[str, str]:
+    """Return the same files for a host outside, before anything sets its resolver."""
+    return _etc_files(name, ((_OWN_IPV4, name),), "# The lab's internet has no resolver.\n")
+
+
+def _etc_files(hostname: str, hosts: Iterable[tuple[str, str]], resolver: str) -> dict[str, str]:
+    everybody = (("127.0.0.1", "localhost"), ("::1", "localhost ip6-localhost ip6-loopback"))
     return {
-        "hosts": "".join(f"{address}\t{names}\n" for address, names in hosts),
-        "resolv.conf": f"nameserver {nameserver}\n",
-        "hostname": f"{plan.machine_id}\n",
+        "hosts": "".join(f"{address}\t{names}\n" for address, names in (*everybody, *hosts)),
+        "resolv.conf": resolver,
+        "hostname": f"{hostname}\n",
         "nsswitch.conf": _NSSWITCH,
     }
 
@@ -63,8 +73,10 @@ def prepare(machine_id: str, files: Mapping[str, str]) -> None:
             ns.mount(str(source), str(target), None, ns.MS_BIND)
     if (FLY_SOCKETS / machine_id).is_dir():
         ns.mount(str(FLY_SOCKETS / machine_id), FLY_DIRECTORY, None, ns.MS_BIND)
-    ns.mount("proc", "/proc", "proc", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
-    ns.mount("sysfs", "/sys", "sysfs", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC | ns.MS_RDONLY)
+    harmless = ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC
+    for kind, place, flags in (("proc", "/proc", harmless), ("sysfs", "/sys", harmless | ns.MS_RDONLY)):
+        with suppress(RefusedError):  # a container's, parts of which its engine covered, stays to be seen
+            ns.mount(kind, place, kind, flags)
     ns.mount("tmpfs", "/run", "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, "mode=755,size=16m")
     for name, target in targets.items():
         if target.is_relative_to("/run"):

@@ -25,19 +25,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    from lab.idmap import Range
+
 RUN_DIRECTORY = "/run"
 _OUTER_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _SENT_BY_KERNEL = 0x80  # si_code SI_KERNEL: the terminal sent it to the whole foreground group
 
 
-def run_in_sandbox(inside: Callable[[], int]) -> int:
+def run_in_sandbox(inside: Callable[[], int], ids: tuple[Range, Range] | None = None) -> int:
     """Run `inside` as pid 1 of fresh namespaces; return its exit status, or 128 + signal if it was killed.
 
+    `ids` are ranges of users and groups to have in a user namespace, beside one's own.
     Raises `RefusedError` when the host does not allow the namespaces; nothing was changed then but this
     process's own namespaces.
     """
     life_read, life_write = os.pipe()
-    _leave_host()
+    _leave_host(ids)
     watched = heeded(*_OUTER_SIGNALS) | {signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
     sys.stdout.flush()
@@ -50,7 +53,7 @@ def run_in_sandbox(inside: Callable[[], int]) -> int:
     return _wait_for(child, watched)
 
 
-def _leave_host() -> None:
+def _leave_host(ids: tuple[Range, Range] | None) -> None:
     flags = ns.CLONE_NEWNET | ns.CLONE_NEWNS | ns.CLONE_NEWPID | ns.CLONE_NEWUTS | ns.CLONE_NEWIPC
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
@@ -60,6 +63,11 @@ def _leave_host() -> None:
             pass  # root without CAP_SYS_ADMIN: a user namespace may still be allowed
         else:
             return
+    if ids:
+        from lab.idmap import map_ranges  # noqa: PLC0415 - only images need more than one id
+
+        map_ranges(*ids, lambda: ns.unshare(flags | ns.CLONE_NEWUSER))
+        return
     ns.unshare(flags | ns.CLONE_NEWUSER)
     ns.map_to_root(uid, gid)
 
@@ -101,10 +109,15 @@ def _flush() -> None:
 
 
 def prepare_mounts() -> None:
-    """Give the lab its own view: private mounts, a root with room for `/.fly`, its own /proc, an empty /run."""
+    """Give the lab its own view: private mounts, a root with room for `/.fly`, its own /proc, an empty /run.
+
+    Inside a container whose engine covered parts of /proc, the kernel refuses a /proc that would show them: then the
+    container's stays, and numbers processes otherwise (`lab.processes`).
+    """
     ns.mount("none", "/", None, ns.MS_REC | ns.MS_PRIVATE)
     ownroot.move_in(RUN_DIRECTORY)
-    ns.mount("proc", "/proc", "proc", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
+    with contextlib.suppress(RefusedError):
+        ns.mount("proc", "/proc", "proc", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
     ns.mount("tmpfs", RUN_DIRECTORY, "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, "mode=755")
 
 

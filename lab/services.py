@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.errors import UsageError
+from shell.flytoml import ShapeError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -31,11 +32,11 @@ _KILL_SIGNALS = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL"
 
 
 def check(config: FlyToml, groups: Collection[str]) -> None:
-    """Raise `UsageError`, naming file and place, for what the lab cannot run as it stands."""
+    """Raise `UsageError`, naming file, line and key, for what the lab cannot run as it stands."""
     try:
         _check(config, groups)
-    except ValueError as error:
-        raise UsageError(f"{config.path}: {error}") from None
+    except ShapeError as error:
+        raise UsageError(f"{config.path}:{config.lines.line_of(error.where)}: {error}") from None
 
 
 def served_ports(service: Service) -> Iterator[tuple[int, Port]]:
@@ -59,57 +60,65 @@ def unreachable(app_name: str, services: Iterable[Service]) -> list[str]:
 
 def _check(config: FlyToml, groups: Collection[str]) -> None:
     if config.kill_signal not in _KILL_SIGNALS:
-        raise ValueError(f"kill_signal: expected one of {', '.join(_KILL_SIGNALS)}, got {config.kill_signal!r}")
+        raise ShapeError("kill_signal", f"expected one of {', '.join(_KILL_SIGNALS)}, got {config.kill_signal!r:.60}")
     for name, value in config.env.items():
         if not name or "=" in name or "\0" in name + value:
-            raise ValueError(f"env: expected a variable without NUL, its name without '=', got {name!r}")
+            problem = f"expected a variable without NUL, its name without '=', got {name[:60]!r}"
+            raise ShapeError(f"env.{name}" if name else "env", problem)
     taken: set[int] = set()
-    for number, service in enumerate(config.services, 1):
-        where = f"service {number} of {len(config.services)}"
-        _check_service(where, service, groups)
+    for service in config.services:
+        _check_service(service, groups)
         for entry in service.ports:
-            _check_entry(f"{where}, port {entry.start_port}", entry)
-        for port, _ in served_ports(service):
+            _check_entry(entry)
+        for port, entry in served_ports(service):
             if port in taken:
-                raise ValueError(f"{where}: expected a port of its own, got {port}, which is taken already")
+                raise ShapeError(entry.where, f"expected a port of its own, got {port}, which is taken already")
             taken.add(port)
     if len(taken) > MAX_PORTS:
-        raise ValueError(f"services: the lab listens on at most {MAX_PORTS} ports an app, got {len(taken)}")
+        raise ShapeError("services", f"the lab listens on at most {MAX_PORTS} ports an app, got {len(taken)}")
 
 
-def _check_service(where: str, service: Service, groups: Collection[str]) -> None:
+def _check_service(service: Service, groups: Collection[str]) -> None:
     if not 1 <= service.internal_port <= _LAST_PORT:
         got = service.internal_port or "none"
-        raise ValueError(f"{where}: internal_port: expected the port the app listens on, 1 to 65535, got {got}")
+        expected = "expected the port the app listens on, 1 to 65535"
+        raise ShapeError(f"{service.where}.internal_port", f"{expected}, got {got}")
     if service.protocol != "tcp":
-        raise ValueError(f"{where}: protocol: the lab serves tcp only, got {service.protocol!r}")
-    limits = service.concurrency
+        raise ShapeError(f"{service.where}.protocol", f"the lab serves tcp only, got {service.protocol!r:.60}")
+    limits, where = service.concurrency, f"{service.where}.concurrency"
     if limits.type not in _CONCURRENCY:
-        raise ValueError(f"{where}: concurrency.type: expected requests or connections, got {limits.type!r}")
-    if limits.soft_limit < 1 or (limits.hard_limit is not None and limits.hard_limit < 1):
-        raise ValueError(f"{where}: concurrency: expected limits above 0, got {limits.soft_limit}, {limits.hard_limit}")
+        raise ShapeError(f"{where}.type", f"expected requests or connections, got {limits.type!r:.60}")
+    if limits.soft_limit < 1:
+        raise ShapeError(f"{where}.soft_limit", f"expected a limit above 0, got {limits.soft_limit}")
+    if limits.hard_limit is not None and limits.hard_limit < 1:
+        raise ShapeError(f"{where}.hard_limit", f"expected a limit above 0, got {limits.hard_limit}")
     for group in service.processes:
         if group not in groups:
-            raise ValueError(f"{where}: processes: expected some of {', '.join(groups)}, got {group!r}")
+            raise ShapeError(f"{service.where}.processes", f"expected some of {', '.join(groups)}, got {group!r:.60}")
 
 
-def _check_entry(where: str, entry: Port) -> None:
+def _check_entry(entry: Port) -> None:
     if not 1 <= entry.start_port <= entry.end_port <= _LAST_PORT:
-        raise ValueError(f"{where}: expected ports within 1 to 65535, got {entry.start_port} to {entry.end_port}")
+        got = f"{entry.start_port} to {entry.end_port}"
+        raise ShapeError(entry.where, f"expected ports within 1 to 65535, got {got}")
     unknown = sorted(set(entry.handlers) - _HANDLERS)
     if unknown:
-        raise ValueError(
-            f"{where}: handlers: the lab has http, tls and proxy_proto only, got {', '.join(unknown)}; "
-            "give the lab a fly.toml without it"
+        raise ShapeError(
+            f"{entry.where}.handlers",
+            f"the lab has http, tls and proxy_proto only, got {', '.join(unknown)!r:.99}; "
+            "give the lab a fly.toml without it",
         )
     if entry.force_https and "http" not in entry.handlers:
         got = ", ".join(entry.handlers) or "none"
-        raise ValueError(f"{where}: force_https: expected http among the handlers, got {got}; a deploy would fail")
+        problem = f"expected http among the handlers, got {got}; a deploy would fail"
+        raise ShapeError(f"{entry.where}.force_https", problem)
     if {"http", "proxy_proto"} <= set(entry.handlers):
-        raise ValueError(
-            f"{where}: handlers: proxy_proto is for raw TCP here, got http with it; "
-            "remove it: an http service has the client's address in Fly-Client-IP"
+        raise ShapeError(
+            f"{entry.where}.handlers",
+            "proxy_proto is for raw TCP here, got http with it; "
+            "remove it: an http service has the client's address in Fly-Client-IP",
         )
     if "proxy_proto" in entry.handlers and entry.proxy_proto_version not in _PREFACES:
         got = f"{entry.proxy_proto_version:.60}"
-        raise ValueError(f"{where}: proxy_proto_options.version: expected {' or '.join(_PREFACES)}, got {got!r}")
+        problem = f"expected {' or '.join(_PREFACES)}, got {got!r}"
+        raise ShapeError(f"{entry.where}.proxy_proto_options.version", problem)

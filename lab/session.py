@@ -11,7 +11,7 @@ import os
 import resource
 import signal
 import sys
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from lab.control import open_door
@@ -21,6 +21,7 @@ from lab.log import LineLog, LogLine
 from lab.rootfs import require_targets
 from lab.sandbox import run_in_sandbox
 from lab.states import ASLEEP
+from lab.wireguard.peers import LAPTOP
 
 if TYPE_CHECKING:
     import socket
@@ -29,11 +30,15 @@ if TYPE_CHECKING:
 
     from lab.cli import LabOptions
     from lab.ground import NamespaceGround
+    from lab.idmap import Range
+    from lab.image.archive import Image
     from lab.launcher import Launcher
     from lab.machine import Process
     from lab.supervisor import Lab
-    from lab.topology import MachinePlan, Topology
+    from lab.topology import Network, Topology
     from lab.wire import Wiring
+    from lab.wireguard.segment import Ends
+    from lab.wireguard.tunnels import Tunnels
 
     Work = Callable[["Session"], Awaitable[int]]
 
@@ -44,7 +49,7 @@ def run(topology: Topology, options: LabOptions, program: Sequence[str]) -> int:
     """Run `program` on a shell Machine of a fresh lab; return its exit status."""
 
     async def work(session: Session) -> int:
-        return await session.run_in_foreground(program)
+        return await session.run_in_foreground(program, LAPTOP if options.laptop else "shell")
 
     return _within(topology, options, work, LineLog(*_writers(options.log_file, sys.stderr, {"error"})))
 
@@ -76,6 +81,8 @@ def demo(topology: Topology, options: LabOptions) -> int:
     from lab import loopback  # noqa: PLC0415
     from lab.doctor import describe  # noqa: PLC0415
 
+    if topology.images:
+        raise LabError("--image: this host does not allow the namespaces that it takes; see 'flycast-lab doctor'")
     print("\n".join(describe(found, hints())), flush=True)
     return asyncio.run(loopback.walk_through(topology, options, log))
 
@@ -83,12 +90,13 @@ def demo(topology: Topology, options: LabOptions) -> int:
 class Session:
     """A lab that is up, its shell Machines, and what may be asked of them from a terminal."""
 
-    def __init__(self, lab: Lab, ground: NamespaceGround, shells: Sequence[Process]) -> None:
+    def __init__(self, lab: Lab, ground: NamespaceGround, shells: Sequence[Process], tunnels: Tunnels | None) -> None:
         """Keep the parts; `shells` are the inits of the shell Machines, in the order of the networks."""
         self.lab = lab
         self.taken_down = asyncio.Event()
         self.foreground: Process | None = None
         self._ground = ground
+        self._tunnels = tunnels
         self._shells = tuple(zip(lab.topology.shells, shells, strict=True))
 
     def status(self) -> dict[str, Any]:
@@ -102,6 +110,12 @@ class Session:
     async def command(self, verb: str, machine_id: str) -> str:
         """Start, stop or suspend a Machine; return the state it is in then."""
         return await self.lab.command(verb, machine_id)
+
+    async def wireguard(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Create, list or remove a WireGuard peer, or restart a gateway."""
+        if self._tunnels is None:
+            raise LabError("this lab has no WireGuard gateway; start one that has: flycast-lab up --laptop")
+        return await self._tunnels.answer(request)
 
     async def run_in_foreground(self, program: Sequence[str], machine_id: str = "shell") -> int:
         """Run a program of this terminal on the shell Machine; return its exit status."""
@@ -124,20 +138,20 @@ class Session:
         terminal: bool = False,
     ) -> Process:
         """Run a program on a shell Machine or a started one; with `terminal` the streams become its own terminal."""
-        plan, process = self._find(machine_id)
+        own_env, process = self._find(machine_id)
         return await self._ground.execute(
             process,
             argv,
-            {**env, **plan.env},
+            {**env, **own_env},
             directory=directory,
             streams=streams,
             terminal=terminal,
             on_internet=machine_id == "internet",
         )
 
-    def _find(self, machine_id: str) -> tuple[MachinePlan, Process]:
-        shells = self._named_shells()
-        ids = {plan.machine_id: (plan, process) for plan, process in self._shells}
+    def _find(self, machine_id: str) -> tuple[Mapping[str, str], Process]:
+        shells = self._named_hosts()
+        ids = {plan.machine_id: (plan.env, process) for plan, process in self._shells}
         if found := shells.get(machine_id) or ids.get(machine_id):
             return found
         machine = self.lab.machines.get(machine_id)
@@ -145,14 +159,16 @@ class Session:
             raise LabError(f"no Machine {machine_id!r}; there are: {', '.join([*shells, *self.lab.machines])}")
         if machine.process is None or machine.state in ASLEEP:
             raise LabError(f"Machine {machine_id} is {machine.state}; only a started one can run programs")
-        return machine.plan, machine.process
+        return machine.plan.env, machine.process
 
-    def _named_shells(self) -> dict[str, tuple[MachinePlan, Process]]:
-        """Return what is not in a fly.toml: the shell Machine of each network, and a host on the internet."""
-        first = self._shells[0]
-        of_networks = {f"shell.{plan.network.name}": (plan, process) for plan, process in self._shells}
+    def _named_hosts(self) -> dict[str, tuple[Mapping[str, str], Process]]:
+        """Return what is not in a fly.toml: each network's shell Machine and laptop, and a host on the internet."""
+        of_networks = {f"shell.{plan.network.name}": (plan.env, process) for plan, process in self._shells}
+        first = next(iter(of_networks.values()))
+        laptops = self._tunnels.laptops if self._tunnels else {}
+        on_laptops = {name: (laptop.env, laptop.process) for name, laptop in laptops.items()}
         internet = {"internet": first} if self.lab.topology.public else {}
-        return {"shell": first, **of_networks, **internet}
+        return {"shell": first, **of_networks, **on_laptops, **internet}
 
 
 def _within(topology: Topology, options: LabOptions, work: Work, log: LineLog) -> int:
@@ -162,13 +178,19 @@ def _within(topology: Topology, options: LabOptions, work: Work, log: LineLog) -
     def inside() -> int:
         from lab.launcher import Launcher  # noqa: PLC0415
 
+        try:
+            _unpack(topology.images)
+        except LabError as error:
+            print(f"flycast-lab: {error}", file=sys.stderr)
+            return 1
         launcher = Launcher()
         from lab.wire import Wiring  # noqa: PLC0415 - heavy, and the launcher stays small without it
 
         try:
             _raise_descriptor_limit()
             wiring = Wiring.lay(topology)
-            return asyncio.run(_live(topology, options, launcher, wiring, log, door, work))
+            ends = _lay_for_laptops(topology, wiring) if options.laptop else {}
+            return asyncio.run(_live(topology, options, launcher, wiring, ends, log, door, work))
         except CommandError as error:
             print(f"flycast-lab: {error}", file=sys.stderr)
             return error.status
@@ -176,22 +198,56 @@ def _within(topology: Topology, options: LabOptions, work: Work, log: LineLog) -
             print(f"flycast-lab: {error}", file=sys.stderr)
             return 1
 
-    return run_in_sandbox(inside)
+    return run_in_sandbox(inside, _ids_for(topology.images))
+
+
+def _lay_for_laptops(topology: Topology, wiring: Wiring) -> Mapping[Network, Ends]:
+    if wiring.bridged_because:
+        raise LabError(f"--laptop needs a router that forwards; the host refused {wiring.bridged_because}")
+    from lab.wireguard import segment  # noqa: PLC0415 - only laptops need it
+
+    return segment.lay(topology.networks)
+
+
+def _ids_for(images: Sequence[Image]) -> tuple[Range, Range] | None:
+    if not images:
+        return None
+    from lab.idmap import granted_ids  # noqa: PLC0415 - only images need more than one id
+
+    return granted_ids(images)
+
+
+def _unpack(images: Sequence[Image]) -> None:
+    if images:
+        from lab.image.unpack import unpack  # noqa: PLC0415 - only images need it
+
+        for image in images:
+            unpack(image)
 
 
 async def _live(
-    topology: Topology, options: LabOptions, launcher: Launcher, wiring: Wiring, log: LineLog,
-    door: socket.socket, work: Work,
+    topology: Topology, options: LabOptions, launcher: Launcher, wiring: Wiring, ends: Mapping[Network, Ends],
+    log: LineLog, door: socket.socket, work: Work,
 ) -> int:  # fmt: skip
     from lab.children import Children  # noqa: PLC0415
     from lab.control import serve  # noqa: PLC0415
     from lab.ground import NamespaceGround  # noqa: PLC0415
     from lab.supervisor import GRACE_SECONDS, Lab  # noqa: PLC0415
 
-    ground = NamespaceGround(launcher, wiring, Children())
-    async with Lab(topology, ground, log, options) as lab:
+    children = Children()
+    ground = NamespaceGround(launcher, wiring, children)
+    async with Lab(topology, ground, log, options) as lab, AsyncExitStack() as stack:
+        if wiring.bridged_because:
+            _tell_of_bridges(wiring.bridged_because, log)
         shells = [await ground.spawn(plan, lambda _line: None) for plan in topology.shells]
-        session = Session(lab, ground, shells)
+        tunnels = None
+        if options.laptop:
+            from lab.wireguard.tunnels import Tunnels  # noqa: PLC0415 - only laptops need them
+
+            tunnels = Tunnels(ends, wiring.routers, lab, launcher, children, log)
+            stack.callback(tunnels.close)
+            await tunnels.open(tunnel_up=options.tunnel)
+        session = Session(lab, ground, shells, tunnels)
         callers = asyncio.create_task(serve(door, session))
         try:
             return await _until_done_or_told(session, work)
@@ -199,6 +255,12 @@ async def _live(
             callers.cancel()
             await lab.stop_machines(GRACE_SECONDS)
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # the loop closes its wake-up pipe next
+
+
+def _tell_of_bridges(because: str, log: LineLog) -> None:
+    from lab.wire.bridged import notice  # noqa: PLC0415 - loaded by now, and not before the launcher is forked
+
+    log("lab", notice(because), level="warn")
 
 
 async def _until_done_or_told(session: Session, work: Work) -> int:
@@ -240,11 +302,12 @@ def _raise_descriptor_limit() -> None:
 
 
 def _writers(log_file: Path | None, out: Any, levels: set[str]) -> list[Callable[[LogLine], None]]:
-    """Return what takes log lines: the terminal for `levels`, the file for all."""
+    """Return what takes log lines: the terminal for `levels` and the lab as a whole, the file for all."""
     shown: Callable[[LogLine], str] = LogLine.coloured if out.isatty() and "NO_COLOR" not in os.environ else str
 
     def to_terminal(line: LogLine) -> None:
-        if line.level in levels:
+        of_the_whole_lab = line.source == "lab" and not line.machine_id
+        if line.level in levels or of_the_whole_lab:
             with suppress(OSError):  # a terminal that is gone must not end the lab half-way
                 print(shown(line), file=out, flush=True)
 

@@ -7,11 +7,13 @@ import random
 import time
 from collections import defaultdict
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any, Self
 
 from lab.autostop import keep_stopping
+from lab.clock import LATE_FOR_SECONDS, WallClock, build, with_clock
 from lab.crash import crash_mid_request
 from lab.deploy import deploy
 from lab.dns_faults import Past, faulty
@@ -23,16 +25,18 @@ from lab.memory import keep_within_memory
 from lab.names import MachineRecord, View
 from lab.nameserver import NameServer
 from lab.proxy.app import AppProxy
+from lab.rootfs import FLY_SOCKETS
 from lab.services import served_ports, unreachable
 from lab.states import FALLING_ASLEEP, MachineState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from lab.cli import LabOptions
     from lab.log import EventLog
     from lab.machine import Ground
     from lab.topology import AppPlan, MachinePlan, Network, Topology
+    from lab.wireguard.peers import Peer
 
 GRACE_SECONDS = 0.5  # what Machines get to finish when the whole lab goes
 
@@ -48,10 +52,12 @@ class Lab:
         self._options = options
         self._views: dict[Network, View] = {}
         self._pasts: list[Past[View]] = []
+        self._clocks: dict[str, WallClock] = {}
+        self._peers: dict[Network, Sequence[Peer]] = {}
         self._stack = AsyncExitStack()
         self.machines = {
             plan.machine_id: Machine(
-                plan,
+                replace(plan, env=with_clock(plan.env)) if options.faults.clock_jump_seconds else plan,
                 app,
                 ground,
                 log,
@@ -86,6 +92,7 @@ class Lab:
         async with AsyncExitStack() as stack:
             await self._serve_names(stack)
             await self._serve_machines(stack)
+            self._give_clocks()
             await self._impair_far_machines()
             self._keep_watch(stack)
             for app in self.topology.apps:
@@ -102,6 +109,11 @@ class Lab:
         if network not in self._views:
             self._views[network] = self._look(network)
         return self._views[network]
+
+    def announce_peers(self, network: Network, peers: Sequence[Peer]) -> None:
+        """Let the names of `network` tell of these WireGuard peers."""
+        self._peers[network] = peers
+        self._names_changed()
 
     def status(self) -> dict[str, Any]:
         """Return apps and Machines as JSON values."""
@@ -214,6 +226,12 @@ class Lab:
                         said = f"fault: packets take {delay_ms:g}ms longer, and {loss:g}% of them are lost, each way"
                         self._log("lab", said, machine_id=plan.machine_id, region=plan.region, level="warn")
 
+    def _give_clocks(self) -> None:
+        late_seconds = self._options.faults.clock_jump_seconds
+        if late_seconds:
+            library = build(self.topology.machines)
+            self._clocks = {name: WallClock(FLY_SOCKETS / name, library, late_seconds) for name in self.machines}
+
     async def _serve_machines(self, stack: AsyncExitStack) -> None:
         for machine in self.machines.values():
             listener = self._ground.listen_inside(machine.plan)
@@ -238,24 +256,34 @@ class Lab:
     def _look(self, network: Network) -> View:
         apps = self.topology.apps
         plans = [plan for plan in (*self.topology.shells, *self.topology.machines) if plan.network == network]
+        peers = self._peers.get(network, ())
         return View(
             apps={app.name: tuple(map(self._record, app.machines)) for app in apps if app.network == network},
             flycast={app.name: app.flycast_ip for app in apps if network in (app.network, app.flycast_network)},
             public={app.name: app.public_ip for app in apps if app.public_ip},
-            regions={str(IPv6Address(plan.private_ip)): plan.region for plan in plans},
+            regions={str(IPv6Address(plan.private_ip)): plan.region for plan in plans}
+            | {str(IPv6Address(peer.six_pn)): peer.region for peer in peers},
             home_region=plans[0].region,
             api_ip=network.nameservers[-1],
+            peers={peer.name.lower(): peer.six_pn for peer in peers},
         )
 
     def _record(self, plan: MachinePlan) -> MachineRecord:
         started = self.machines[plan.machine_id].state is MachineState.STARTED
         return MachineRecord(plan.machine_id, plan.region, plan.private_ip, plan.metadata, started)
 
-    def _machine_changed(self, plan: MachinePlan) -> None:
+    def _names_changed(self) -> None:
         self._views.clear()
         for past in self._pasts:
             past.note()
+
+    def _machine_changed(self, plan: MachinePlan) -> None:
+        self._names_changed()
         state, proxy = self.machines[plan.machine_id].state, self.proxies[plan.app_name]
+        clock = self._clocks.get(plan.machine_id)
+        if clock is not None and clock.follow(state):
+            said = f"fault clock-jump: the wall clock is {clock.late_seconds:g}s late, for {LATE_FOR_SECONDS:g}s"
+            self._log("lab", said, machine_id=plan.machine_id, region=plan.region, level="warn")
         if state in FALLING_ASLEEP:
             proxy.release(plan.machine_id)
         elif state is MachineState.SUSPENDED:

@@ -20,10 +20,12 @@ from lab import services
 from lab.errors import UsageError
 from lab.restart import DEFAULT, RestartPolicy
 from lab.scale import check_groups, machines_of, parse_scale
+from lab.upkeep import upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lab.image.archive import Image
     from lab.scale import Part
     from lab.upkeep import Check
     from shell.flytoml import FlyToml, Service
@@ -70,6 +72,7 @@ class MachinePlan:
     env: Mapping[str, str]
     directory: str
     memory_mb: int = 256
+    image: Image | None = None
     restart: RestartPolicy = DEFAULT
     checks: tuple[Check, ...] = ()
 
@@ -122,14 +125,23 @@ class Topology:
         """Every Machine of every app, without the shell Machines."""
         return tuple(machine for app in self.apps for machine in app.machines)
 
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """Every image that a Machine runs, once."""
+        return tuple({image.file: image for machine in self.machines if (image := machine.image)}.values())
+
 
 @dataclass(frozen=True, slots=True)
 class AppSource:
-    """A fly.toml, the command each process group runs, and the organisation the app belongs to."""
+    """A fly.toml, the command each process group runs, the app's organisation, and the image of its Machines.
+
+    Without an image Machines see the host's files, and programs of the host.
+    """
 
     config: FlyToml
     commands: Mapping[str, tuple[str, ...]]
     organisation: str = HOME
+    image: Image | None = None
 
 
 def plan(
@@ -171,9 +183,9 @@ def _check_apps(sources: Sequence[AppSource], flycast_in: Mapping[str, str]) -> 
         name = source.config.app_name
         if not _APP_NAME.fullmatch(name):
             expected = "a name of lower-case letters, digits and dashes"
-            raise UsageError(f"{source.config.path}: app: expected {expected}, got {name!r}")
+            raise UsageError(f"{source.config.place('app')}: expected {expected}, got {name!r}")
         if name in seen:
-            raise UsageError(f"{source.config.path}: app {name!r} was given twice")
+            raise UsageError(f"{source.config.place('app')}: expected an app once, got {name!r} twice")
         seen.add(name)
     for name, organisation in flycast_in.items():
         if name not in seen:
@@ -217,18 +229,24 @@ def _plan_app(
     config = source.config
     region = config.primary_region or "ams"
     if not _REGION.fullmatch(region):
-        raise UsageError(f"{config.path}: primary_region: expected three letters like ams, got {region!r}")
+        raise UsageError(f"{config.place('primary_region')}: expected three letters like ams, got {region!r}")
     services.check(config, source.commands)
+    kept, image = upkeep(config), source.image
     machines: list[MachinePlan] = []
     for group, argv in source.commands.items():
         for place, number in machines_of(scale, group, region).items():
             for serial in range(number):
-                machine = _plan_machine(first + len(machines), home, config.app_name, place, group, serial, env)
+                basis = image.env if image else env
+                machine = _plan_machine(first + len(machines), home, config.app_name, place, group, serial, basis)
                 own = {**machine.env, **config.env, "PRIMARY_REGION": region}
                 own["FLY_VM_MEMORY_MB"] = str(config.memory_mb)
-                directory = str(config.path.resolve().parent)
-                machine = replace(machine, argv=argv, env=own, directory=directory, memory_mb=config.memory_mb)
-                machines.append(machine)
+                if image:
+                    own["FLY_IMAGE_REF"] = image.name
+                directory = image.directory if image else str(config.path.resolve().parent)
+                machines.append(replace(
+                    machine, argv=argv, env=own, directory=directory, memory_mb=config.memory_mb, image=image,
+                    restart=kept.restart_of(group), checks=kept.checks_of(group),
+                ))  # fmt: skip
     return AppPlan(
         name=config.app_name,
         network=home,
@@ -285,8 +303,7 @@ def group_commands(config: FlyToml, command: str | None, image_command: Sequence
     if command is not None:
         return dict.fromkeys(config.processes or ("app",), _split(command, "--command"))
     if config.processes:
-        where = f"{config.path}: processes"
-        return {group: _split(text, f"{where}.{group}") for group, text in config.processes.items()}
+        return {group: _split(text, config.place(f"processes.{group}")) for group, text in config.processes.items()}
     if image_command:
         return {"app": tuple(image_command)}
     looked = f"no --command, no [processes] in {config.path}, no CMD in a Dockerfile beside it"

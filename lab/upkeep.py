@@ -1,42 +1,37 @@
-"""What a fly.toml says about keeping Machines well: restart policies and health checks.
+"""What the lab does about keeping Machines well: restart policies and health checks, from what fly.toml says.  Pure.
 
-Rules (Fly's page "App configuration"; FLYTOML_RULES §2.4 and §2.5)
+Rules (Fly's page "App configuration"; FLYTOML_RULES §2.5)
 
 - `[[restart]]`: `policy` is on-failure, always or never; `retries` counts for on-failure; without `processes` it is
   for every group that no other one names.
 - `[[http_service.checks]]`, `[[services.http_checks]]` and `[[services.tcp_checks]]` are about the service's internal
   port, and a failing one keeps requests away; `[checks.NAME]` has a port and a type of its own, and only tells.
-- A bare number is in nanoseconds under `http_service`, in milliseconds elsewhere.  Default: every 15 s, 2 s to
-  answer, 1 s of grace.  Times of service checks are raised to 1 s and lowered to 60 s.
+- Default: every 15 s, 2 s to answer, 1 s of grace.  Times of service checks are raised to 1 s and lowered to 60 s;
+  `[checks.NAME]` wants 2 s between checks at least and 60 s to answer at most.
 - The lab checks over http and tcp, not over https.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from lab.errors import UsageError
 from lab.restart import DEFAULT, RestartKind, RestartPolicy
-from shell.tomltable import ShapeError, Table, wrong
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator
 
-    from lab.topology import Topology
+    from shell.flytoml import FlyToml, HealthCheck
 
 INTERVAL_SECONDS = 15.0
 TIMEOUT_SECONDS = 2.0
 GRACE_SECONDS = 1.0
 _LEAST_SECONDS, _MOST_SECONDS = 1.0, 60.0
+_LEAST_INTERVAL_SECONDS = 2.0  # of a check with a name
 _LAST_PORT = 65535
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|ms|s|m|h)", re.ASCII)
-_DURATION = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
 _METHOD = re.compile(r"[A-Za-z]{1,20}", re.ASCII)
 _VISIBLE = re.compile(r"[!-~]+")
 _HEADER = re.compile(r"[^\0\r\n]*")
@@ -83,124 +78,70 @@ class Upkeep:
         return tuple(check for check in self.checks if not check.processes or group in check.processes)
 
 
-def with_upkeep(topology: Topology, said: Sequence[Upkeep]) -> Topology:
-    """Return the plan with what was said of each app, in their order."""
-    apps = tuple(
-        replace(
-            app,
-            machines=tuple(
-                replace(plan, restart=one.restart_of(plan.process_group), checks=one.checks_of(plan.process_group))
-                for plan in app.machines
-            ),
-        )
-        for app, one in zip(topology.apps, said, strict=True)
-    )
-    return replace(topology, apps=apps)
+def upkeep(config: FlyToml) -> Upkeep:
+    """Return what a fly.toml says of upkeep; raise `UsageError` naming file, line and place."""
+    return Upkeep(tuple(_restarts(config)), tuple(_check(config, check) for check in config.checks))
 
 
-def read_upkeep(path: Path) -> Upkeep:
-    """Read what a fly.toml, known to be TOML, says of upkeep; raise `UsageError` naming file and place."""
-    try:
-        root = Table.of("", tomllib.loads(path.read_text("utf-8")))
-        return Upkeep(tuple(_restarts(root)), (*_service_checks(root), *_own_checks(root)))
-    except ShapeError as error:
-        raise UsageError(f"{path}: {error}") from None
+def _wrong(config: FlyToml, where: str, expected: str, got: object) -> UsageError:
+    shown = f"the string {got[:60]!r}" if isinstance(got, str) else f"{got!s:.60}"
+    return UsageError(f"{config.place(where)}: expected {expected}, got {shown}")
 
 
-def _restarts(root: Table) -> Iterator[tuple[str, RestartPolicy]]:
-    for table in root.tables("restart"):
-        kind, retries = table.text("policy"), table.integer("retries")
-        if kind not in list(RestartKind):
-            raise wrong(table.path("policy"), "on-failure, always or never", kind)
-        if retries < 0:
-            raise wrong(table.path("retries"), "a number of at least 0", retries)
-        policy = RestartPolicy(RestartKind(kind), retries if "retries" in table.values else DEFAULT.retries)
-        for group in table.texts("processes") or ("",):
-            yield group, policy
+def _restarts(config: FlyToml) -> Iterator[tuple[str, RestartPolicy]]:
+    for said in config.restarts:
+        if said.policy not in list(RestartKind):
+            raise _wrong(config, f"{said.where}.policy", "on-failure, always or never", said.policy)
+        if said.retries is not None and said.retries < 0:
+            raise _wrong(config, f"{said.where}.retries", "a number of at least 0", said.retries)
+        retries = DEFAULT.retries if said.retries is None else said.retries
+        for group in said.processes or ("",):
+            yield group, RestartPolicy(RestartKind(said.policy), retries)
 
 
-def _service_checks(root: Table) -> Iterator[Check]:
-    about: tuple[int, tuple[int, ...], tuple[str, ...]]
-    http_service = root.table("http_service")
-    if http_service is not None:
-        about = (http_service.integer("internal_port"), (80, 443), http_service.texts("processes"))
-        for table in http_service.tables("checks"):
-            yield _of_service(table, CheckKind.HTTP, about, bare_seconds=1e-9)
-    for service in root.tables("services"):
-        ports = tuple(entry.lenient_integer("port") or entry.lenient_integer("start_port")
-                      for entry in service.tables("ports"))  # fmt: skip
-        about = (service.lenient_integer("internal_port"), ports, service.texts("processes"))
-        for key, kind in (("tcp_checks", CheckKind.TCP), ("http_checks", CheckKind.HTTP)):
-            for table in service.tables(key):
-                yield _of_service(table, kind, about, bare_seconds=1e-3)
-
-
-def _of_service(
-    table: Table, kind: CheckKind, about: tuple[int, tuple[int, ...], tuple[str, ...]], *, bare_seconds: float
-) -> Check:
-    def seconds(key: str, default: float) -> float:
-        value = _duration(table, key, default, bare_seconds)
-        return value and min(max(value, _LEAST_SECONDS), _MOST_SECONDS)
-
-    port, service_ports, processes = about
+def _check(config: FlyToml, said: HealthCheck) -> Check:
+    interval = INTERVAL_SECONDS if said.interval_seconds is None else said.interval_seconds
+    timeout = TIMEOUT_SECONDS if said.timeout_seconds is None else said.timeout_seconds
+    grace = GRACE_SECONDS if said.grace_seconds is None else said.grace_seconds
+    if said.name:
+        _check_times(config, said, interval, timeout, grace)
+    else:
+        interval, timeout = _within(interval), _within(timeout)
+        grace = grace and _within(grace)
+    _check_request(config, said)
+    path = said.path if said.path.startswith("/") else f"/{said.path}"
     return Check(
-        kind, port, "", service_ports, seconds("interval", INTERVAL_SECONDS) or _LEAST_SECONDS,
-        seconds("timeout", TIMEOUT_SECONDS) or _LEAST_SECONDS, seconds("grace_period", GRACE_SECONDS),
-        *_request(table), processes,
+        CheckKind(said.kind), said.port, said.name, said.service_ports, interval, timeout, grace,
+        said.method.upper() or "GET", path, said.headers, said.processes,
     )  # fmt: skip
 
 
-def _own_checks(root: Table) -> Iterator[Check]:
-    checks = root.table("checks")
-    for name in checks.values if checks is not None else ():
-        table = checks and checks.table(name)
-        if table is None:
-            continue
-        kind, port = table.text("type"), table.lenient_integer("port")
-        if kind not in list(CheckKind):
-            raise wrong(table.path("type"), "http or tcp", kind)
-        port = port or _port_of_http_service(root)
-        if not 1 <= port <= _LAST_PORT:
-            raise wrong(table.path("port"), "the port to check, 1 to 65535", port)
-        interval = _duration(table, "interval", INTERVAL_SECONDS, 1e-3)
-        timeout = _duration(table, "timeout", TIMEOUT_SECONDS, 1e-3)
-        if interval < 2:  # noqa: PLR2004 - flyctl's rule
-            raise wrong(table.path("interval"), "at least 2s", f"{interval:g}s")
-        if not 0 < timeout <= _MOST_SECONDS:
-            raise wrong(table.path("timeout"), "at most 60s", f"{timeout:g}s")
-        grace = _duration(table, "grace_period", GRACE_SECONDS, 1e-3)
-        processes = table.texts("processes")
-        yield Check(CheckKind(kind), port, name, (), interval, timeout, grace, *_request(table), processes)
+def _within(seconds: float) -> float:
+    return min(max(seconds, _LEAST_SECONDS), _MOST_SECONDS)
 
 
-def _port_of_http_service(root: Table) -> int:
-    http_service = root.table("http_service")
-    return http_service.integer("internal_port") if http_service else 0
+def _check_times(config: FlyToml, said: HealthCheck, interval: float, timeout: float, grace: float) -> None:
+    """Raise `UsageError` for a check with a name that cannot be made as it says."""
+    if said.kind not in list(CheckKind):
+        raise _wrong(config, f"{said.where}.type", "http or tcp", said.kind)
+    if not 1 <= said.port <= _LAST_PORT:
+        raise _wrong(config, f"{said.where}.port", "the port to check, 1 to 65535", said.port)
+    if interval < _LEAST_INTERVAL_SECONDS:
+        raise _wrong(config, f"{said.where}.interval", "at least 2s", f"{interval:g}s")
+    if not 0 < timeout <= _MOST_SECONDS:
+        raise _wrong(config, f"{said.where}.timeout", "at most 60s", f"{timeout:g}s")
+    if grace < 0:
+        raise _wrong(config, f"{said.where}.grace_period", "at least 0s", f"{grace:g}s")
 
 
-def _request(table: Table) -> tuple[str, str, tuple[tuple[str, str], ...]]:
-    """Return method, path and headers of an http check."""
-    protocol, method, path = table.text("protocol") or "http", table.text("method") or "GET", table.text("path") or "/"
-    if protocol.lower() != "http":
-        raise wrong(table.path("protocol"), "http, which is all the lab checks over", protocol)
-    if not _METHOD.fullmatch(method):
-        raise wrong(table.path("method"), "a method such as get", method)
-    if not _VISIBLE.fullmatch(path):
-        raise wrong(table.path("path"), "a path such as /healthz", path)
-    headers = table.table("headers")
-    pairs = tuple((headers.values if headers else {}).items())
-    for name, value in pairs:
-        if not _VISIBLE.fullmatch(name) or not isinstance(value, str) or not _HEADER.fullmatch(value):
-            raise wrong(table.path(f"headers.{name[:60]}"), "a header's value as a string", value)
-    return method.upper(), path if path.startswith("/") else f"/{path}", pairs
-
-
-def _duration(table: Table, key: str, default: float, bare_seconds: float) -> float:
-    value = table.values.get(key)
-    if value is None or value == "":
-        return default
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-        return value * bare_seconds
-    if isinstance(value, str) and _DURATION.fullmatch(value):
-        return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(value))
-    raise wrong(table.path(key), 'a duration such as "10s"', value)
+def _check_request(config: FlyToml, said: HealthCheck) -> None:
+    """Raise `UsageError` for a request that the lab cannot write."""
+    if said.protocol.lower() not in ("", "http"):
+        raise _wrong(config, f"{said.where}.protocol", "http, which is all the lab checks over", said.protocol)
+    if said.method and not _METHOD.fullmatch(said.method):
+        raise _wrong(config, f"{said.where}.method", "a method such as get", said.method)
+    if said.path and not _VISIBLE.fullmatch(said.path):
+        raise _wrong(config, f"{said.where}.path", "a path such as /healthz", said.path)
+    for name, value in said.headers:
+        if not _VISIBLE.fullmatch(name) or not _HEADER.fullmatch(value):
+            raise _wrong(config, f"{said.where}.headers.{name[:60]}", "a header's value on one line", value)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import IO
 
 DEFAULT = Path("flycast-probe.pyz")
-LIBRARIES = ("dnspython", "rich", "shtab")
+LIBRARIES = ("dnspython", "rich", "shtab", "tomlkit")
 SHEBANG = b"#!/usr/bin/env python3\n"
 MAIN = b"""\
 import sys

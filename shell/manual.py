@@ -8,6 +8,8 @@ from importlib import import_module
 from inspect import getdoc
 from typing import TYPE_CHECKING
 
+from shell.check.addresses import RULES as OF_ADDRESSES
+from shell.check.judge import RULES
 from shell.options import COMMANDS, parser_of
 
 if TYPE_CHECKING:
@@ -19,12 +21,14 @@ RECORDS = {
     "hello": "shell.hello.record",
     "watch": "shell.watch.lines",
     "doctor": "shell.doctor.record",
+    "check": "shell.check.record",
 }
 _HEAD = """\
 # flycast-probe
 
 For the person at a shell Machine or on a laptop: what the private network's DNS says, how long a wake takes and where
-the time goes, why an app cannot be reached, and who is asleep. This page is made by `python -m shell.manual`.
+the time goes, why an app cannot be reached, who is asleep, and whether fly.toml is right. This page is made
+by `python -m shell.manual`.
 
 Data goes to stdout, progress and complaints to stderr.
 
@@ -54,6 +58,9 @@ def _section(name: str, summary: str, parser: argparse.ArgumentParser) -> Iterat
     yield f"\n```text\n{(parser.epilog or '').strip()}\n```\n"
     if name in RECORDS:
         yield f"### JSON of {name}\n\n```text\n{getdoc(import_module(RECORDS[name]))}\n```\n"
+    if name == "check":
+        rows = (f"| `{rule.id}` | {rule.severity} | {rule.why} |" for rule in (*RULES, *OF_ADDRESSES))
+        yield "\n".join(["### Rules of check\n\n| id | severity | why |\n|---|---|---|", *rows, ""])
 
 
 def _words(action: argparse.Action) -> str:

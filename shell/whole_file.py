@@ -1,7 +1,8 @@
 """Write a file whole or not at all: what was there before stays until all of the new text is on the disk.
 
 Rules: the text goes to a new file beside it, which then takes its name (rename(2) is atomic); a symbolic link is
-followed; a device, a pipe or a directory is refused, because a rename would put a file in its place.
+followed; a device, a pipe or a directory is refused, because a rename would put a file in its place; who may read and
+write what was there may do so still.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 from argparse import ArgumentTypeError
 from pathlib import Path
+from stat import S_IMODE
 
 from shell.errors import NotWellError
 
@@ -29,6 +31,8 @@ def write_whole(path: Path, text: str) -> None:
     try:
         try:
             with beside.open("x", encoding="utf-8") as file:
+                if path.exists():
+                    os.fchmod(file.fileno(), S_IMODE(path.stat().st_mode))
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())

@@ -38,10 +38,28 @@ def _missing_for_strangers() -> str:
     return f"not installed: {', '.join(programs)}" if programs else ""
 
 
+@cache
+def _missing_for_wireguard() -> str:
+    doctor = [sys.executable, "-m", "lab", "doctor"]
+    done = subprocess.run(doctor, capture_output=True, text=True, timeout=60, check=False)
+    said = next((line for line in done.stdout.splitlines() if "--laptop" in line), done.stderr)
+    return _missing_for_lab() or ("" if "a WireGuard tunnel can be had" in said else said.strip())
+
+
+@cache
+def _missing_for_image() -> str:
+    tools = [tool for tool in ("buildah", "debootstrap", "newuidmap") if shutil.which(tool) is None]
+    if tools:
+        return f"not installed: {', '.join(tools)}"
+    return _missing_for_lab() or ("" if os.geteuid() == 0 else "debootstrap needs root")
+
+
 TIERS: dict[str, Callable[[], str]] = {
     "lab": _missing_for_lab,
     "browser": _missing_for_browser,
     "strangers": _missing_for_strangers,
+    "wireguard": _missing_for_wireguard,
+    "image": _missing_for_image,
 }
 
 

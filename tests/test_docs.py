@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_the_readme_has_every_setting_with_its_default(setting: object) -> None:
 
 def test_the_readme_and_the_justfile_know_the_same_recipes() -> None:
     recipes = set(re.findall(r"^([a-z]+)(?: \*?\w+)*:", (PROJECT / "Justfile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"\bjust ([a-z]+)\b", README.read_text()))
+    named = set(re.findall(r"\bjust (?:[a-z]+=\S+ )?([a-z]+)\b", README.read_text()))
     assert named <= recipes, f"README names recipes that do not exist: {named - recipes}"
     assert recipes <= named, f"README does not name {recipes - named}"
 
@@ -99,3 +100,20 @@ def test_security_names_a_test_that_exists_for_everything_it_says_is_defended() 
         assert how, against
         assert tests, f"{against}: no test"
         assert set(tests) <= existing, f"{against}: there is no test {set(tests) - existing}"
+
+
+DOCUMENTS = [*sorted(PROJECT.glob("*.md")), *sorted(PROJECT.glob("docs/*.md"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_what_a_document_links_to_in_this_repository_exists(document: Path) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
+    missing = [target for target in targets if not (document.parent / target).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("picture", sorted(PROJECT.glob("docs/images/*.svg")), ids=lambda picture: picture.name)
+def test_a_drawing_is_well_formed_says_what_it_shows_and_knows_the_dark(picture: Path) -> None:
+    root = ET.fromstring(picture.read_text())  # noqa: S314 - a file of this repository
+    assert root.find("{*}title") is not None
+    assert "prefers-color-scheme: dark" in picture.read_text()

@@ -12,8 +12,10 @@ from shell.output import NOT_WELL, WELL, open_screen, print_json
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from shell.doctor.finding import Question
+    from shell.doctor.finding import Finding, Question
+    from shell.servers import Server
 
 EPILOG = """\
 examples:
@@ -21,8 +23,10 @@ examples:
   flycast-probe doctor my-app --internal-port 3000 --hello-port 0
   flycast-probe doctor my-app --json | jq -r .fault
   flycast-probe doctor --here                in the app's own Machine: what is bound, who reaches it
+  flycast-probe doctor my-app --wireguard ./laptop.conf      on a laptop, and its peer file first
 
 It stops at the first rung that fails and says the likely cause and the command. A sleeping app is woken.
+Off Fly's Machines the WireGuard tunnel comes first: is it up, does it carry anything, its DNS, its MTU.
 """
 _IF_INET6, _HOSTS = Path("/proc/net/if_inet6"), Path("/etc/hosts")
 
@@ -35,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     port = whole(1, MAX_PORT)
     parser.add_argument("app", type=app_name, nargs="?", metavar="APP", help="the app that cannot be reached")
     parser.add_argument("--here", action="store_true", help="look from inside the app's own Machine")
+    parser.add_argument(
+        "--wireguard", type=Path, metavar="FILE", help="the peer file of `fly wireguard create`, looked through first"
+    )
     parser.add_argument("--port", type=port, default=80, help="HTTP port of the Flycast address (80)")
     parser.add_argument(
         "--internal-port", type=port, default=8080, metavar="PORT", help="internal_port of fly.toml (8080)"
@@ -51,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
 
     if options.here == bool(options.app):
         raise UsageError("expected either APP or --here; `flycast-probe doctor --help` shows what can be given")
+    if options.here and options.wireguard:
+        raise UsageError("--wireguard: expected on a laptop, got it with --here, which is for the app's own Machine")
     question = Question(
         app_name=options.app or os.environ.get("FLY_APP_NAME", ""),
         port=options.port,
@@ -62,18 +71,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _climb(options: argparse.Namespace, question: Question) -> int:
-    from time import sleep
-
     from shell.doctor.finding import Verdict
-    from shell.doctor.ladder import Outside, climb
-    from shell.doctor.naming import networks_of
-    from shell.phases import Edge, open_connection
-    from shell.resolve import Resolver
-    from shell.servers import choose_servers
 
-    servers = choose_servers(options.dns)
-    networks = networks_of(_text(_IF_INET6), [server.host for server in servers])
-    rungs = climb(question, Outside(Edge(Resolver(servers).ask, open_connection), sleep, networks))
+    rungs = _rungs(options, question)
     if options.json:
         from shell.doctor.record import doctor_record
 
@@ -88,6 +88,55 @@ def _climb(options: argparse.Namespace, question: Question) -> int:
             show_finding(screen, finding)
             findings.append(finding)
     return NOT_WELL if findings[-1].verdict is Verdict.FAILED else WELL
+
+
+def _rungs(options: argparse.Namespace, question: Question) -> Iterator[Finding]:
+    """Yield the rungs of a laptop, if this is one, and unless one failed those of the app."""
+    from time import sleep
+
+    from shell.doctor.finding import Verdict
+    from shell.doctor.ladder import Outside, climb
+    from shell.doctor.naming import networks_of
+    from shell.phases import Edge, open_connection
+    from shell.resolve import Resolver
+    from shell.servers import choose_servers
+
+    servers, failed = choose_servers(options.dns), False
+    for finding in _laptop_rungs(options, question.app_name, servers):
+        failed = finding.verdict is Verdict.FAILED
+        yield finding
+    if failed:
+        return
+    networks = networks_of(_text(_IF_INET6), [server.host for server in servers])
+    yield from climb(question, Outside(Edge(Resolver(servers).ask, open_connection), sleep, networks))
+
+
+def _laptop_rungs(options: argparse.Namespace, app_name: str, servers: Sequence[Server]) -> Iterable[Finding]:
+    from time import time
+
+    from shell.doctor import interfaces, path_size
+    from shell.doctor.laptop import Around, Laptop, climb, wanted_networks
+    from shell.doctor.tunnel import is_laptop
+    from shell.resolve import Resolver
+    from shell.wireguard import read_peer_file
+
+    file = read_peer_file(options.wireguard) if options.wireguard else None
+    networks = wanted_networks(servers, file)
+    own = interfaces.own_addresses(networks)
+    machine_id = os.environ.get("FLY_MACHINE_ID", "")
+    if not file and not is_laptop(machine_id, own, servers[0], was_given=options.dns is not None):
+        return ()
+    around = Around(
+        ask=lambda asked, name, kind: Resolver(asked).ask(name, kind),
+        last_handshake=interfaces.last_handshake,
+        traffic=interfaces.traffic_of,
+        mtu=interfaces.mtu_of,
+        source_towards=interfaces.source_towards,
+        datagram_passes=path_size.datagram_passes,
+        stream_passes=path_size.stream_passes,
+        now=time,
+    )
+    return climb(Laptop(app_name, servers, own, networks, file), around)
 
 
 def _look_here(options: argparse.Namespace, question: Question) -> int:

@@ -13,6 +13,17 @@ from enum import StrEnum
 class Fault(StrEnum):
     """What is wrong, in words."""
 
+    INTERFACE_NAME = "the file's name is no interface name of 15 characters"
+    PEER_FILE_MODE = "others may read the peer file"
+    PEER_FILE = "the peer file is not as Fly writes it"
+    NO_TUNNEL = "no tunnel"
+    TUNNEL_NO_ROUTE = "no route into the tunnel"
+    NO_HANDSHAKE = "no handshake"
+    TUNNEL_SILENT = "a handshake, and then silence"
+    WRONG_NAMESERVER = "not this tunnel's nameserver"
+    DNS_NOT_SET = "the tunnel's DNS is not set"
+    MTU_TOO_LARGE = "MTU too large for the path"
+    PATH_TOO_NARROW = "the path is too narrow for IPv6"
     NO_NAMESERVER = "no private nameserver"
     PUBLIC_NAMESERVER = "the nameserver is not the private network's"
     MISSPELT_APP = "no app of that name"
@@ -55,16 +66,61 @@ class Remedy:
     command: str
 
 
-_HERE = """fly ssh console -a {app} -C "sh -c 'cd /srv && /venv/bin/python -m shell doctor --here'\""""
+_HERE = """fly ssh console -a {app} -C "/venv/bin/python /srv/flycast-probe.pyz doctor --here\""""
 _DEPLOY = "fly deploy --flycast --ha=false"
 _BIND = f"bind one socket to [::]:{{port}} with IPV6_V6ONLY=0, then: {_DEPLOY} -a {{app}}"
 _JOIN = (
     "on a Fly Machine: flycast-probe doctor {app} --dns fdaa::3; on a laptop: fly wireguard create, "
     "then wg-quick up FILE (or --dns with the DNS address in that file)"
 )
+_AGAIN = "wg-quick down ./FILE, wg-quick up ./FILE (in the WireGuard app: deactivate, activate)"
 _NARROWER = "so Fly Proxy, which dials a private IPv4 address, is refused"
 
 REMEDIES = {
+    Fault.INTERFACE_NAME: Remedy(
+        "the stem is the interface's name; wg-quick refuses more than 15 characters, and others than a-z A-Z 0-9 "
+        "_ = + . -",
+        "{what}",
+    ),
+    Fault.PEER_FILE_MODE: Remedy("copied or downloaded: fly wireguard create writes it for its owner only", "{what}"),
+    Fault.PEER_FILE: Remedy("edited, or written by hand", "{what}"),
+    Fault.NO_TUNNEL: Remedy(
+        "WireGuard is down here, or was never set up",
+        "fly wireguard create ORG REGION NAME FILE (once), then wg-quick up ./FILE (in the WireGuard app: activate it)",
+    ),
+    Fault.TUNNEL_NO_ROUTE: Remedy(
+        "the interface has its address, but nothing sends {what} into it: AllowedIPs miss it, or the route was removed",
+        f"AllowedIPs = {{what}} under [Peer], then {_AGAIN}",
+    ),
+    Fault.NO_HANDSHAKE: Remedy(
+        "what leaves is not answered: this network blocks UDP to the Endpoint, the peer was removed, or the key is "
+        "another's; WireGuard answers none of them",
+        "sudo wg show {what}; fly wireguard list ORG (is the peer there?); try another network, as a phone's; "
+        "else fly wireguard remove, and create",
+    ),
+    Fault.TUNNEL_SILENT: Remedy(
+        "the gateway knew this peer just now, and nothing comes back: the Address is another peer's, a firewall drops "
+        "it, or this network has begun to block UDP",
+        "compare Address with the file that fly wireguard create wrote; sudo wg show {what}; once more in three "
+        "minutes, when the handshake of a dead tunnel is old",
+    ),
+    Fault.WRONG_NAMESERVER: Remedy(
+        "over WireGuard the nameserver is {what}; fdaa::3 is for Machines only, and another network's knows other apps",
+        f"DNS = {{what}} under [Interface], then {_AGAIN}; now: flycast-probe doctor {{app}} --dns {{what}}",
+    ),
+    Fault.DNS_NOT_SET: Remedy(
+        "the tunnel works, but the system still asks another nameserver: the DNS line is missing, or nothing puts it "
+        "into force (on Linux resolvconf or systemd-resolved must)",
+        f"DNS = {{what}} under [Interface], then {_AGAIN}; now: flycast-probe doctor {{app}} --dns {{what}}",
+    ),
+    Fault.MTU_TOO_LARGE: Remedy(
+        "something on the way (PPPoE, another VPN, a mobile network) carries less, and says nothing when it drops more",
+        f"MTU = {{what}} under [Interface], then {_AGAIN}",
+    ),
+    Fault.PATH_TOO_NARROW: Remedy(
+        "WireGuard adds 80 bytes, so the path must carry 1360; another VPN around this one is the usual reason",
+        f"MTU = 1280 under [Interface], then {_AGAIN}; if it stays: another network, or without the other VPN",
+    ),
     Fault.NO_NAMESERVER: Remedy("this machine is not on the private network, or asks the wrong address", _JOIN),
     Fault.PUBLIC_NAMESERVER: Remedy(
         "it does not know _apps.internal: resolv.conf names a public resolver, or WireGuard's DNS line is ignored",

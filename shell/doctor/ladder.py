@@ -9,17 +9,20 @@ Rules
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shell.answers import Answer, RecordType, listed_machines
 from shell.doctor import naming, reaching
 from shell.doctor.finding import Finding, Question, Verdict, skipped
+from shell.doctor.path_size import largest, narrow_opener
 from shell.doctor.probes import Place, Reached, Tried, fetch, greet, knock
 from shell.doctor.reaching import Behind
 from shell.doctor.service_view import PATH, ServiceView, read_view
+from shell.wireguard import LEAST_MTU
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
 
     from shell.phases import Edge
@@ -27,17 +30,23 @@ if TYPE_CHECKING:
 DNS_LAG_SECONDS = 6.0
 _LOOK_EVERY_SECONDS = 0.5
 _KNOCK_SECONDS = 5.0
+_AWAKE_SECONDS, _RETRY_SECONDS = 10.0, 2.0  # the stalled request has woken the app, the first small one warmed it
+_ETHERNET_MTU = 1500
 _USUAL_PORTS = (8080, 3000, 8000, 80, 5000, 4000)
 _HTTP_PORT = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Everything outside: names, sockets and clock; how to pause (in seconds); the /48s this machine is in."""
+    """Everything outside: names, sockets and clock; how to pause (in seconds); the /48s this machine is in.
+
+    `narrow` returns what connects in packets of some size at most.
+    """
 
     edge: Edge
     pause: Callable[[float], None]
     own_networks: frozenset[str]
+    narrow: Callable[[int], Callable[[str, int, float], socket.socket]] = narrow_opener
 
 
 def climb(question: Question, outside: Outside) -> Iterator[Finding]:
@@ -71,6 +80,7 @@ class _Ladder:
         self._edge = outside.edge
         self._pause = outside.pause
         self._own_networks = outside.own_networks
+        self._narrow = outside.narrow
         self._apps: Answer
         self._deployed: Answer
         self._flycast_ip = ""
@@ -99,7 +109,10 @@ class _Ladder:
     def http(self) -> Finding:
         were_asleep = not listed_machines(self._ask("vms.{}.internal", RecordType.TXT))
         tried = self._fetch_over_flycast("/")
-        behind = self._look_behind(were_asleep=were_asleep) if reaching.reaches_no_machine(tried) else Behind()
+        largest_bytes = self._largest_answered() if tried.reached is Reached.STALLED else 0
+        behind = Behind(largest_bytes=largest_bytes)
+        if reaching.reaches_no_machine(tried) and not largest_bytes:
+            behind = self._look_behind(were_asleep=were_asleep)
         return reaching.judge_http(self._question, tried, behind)
 
     def way_in(self) -> Finding:
@@ -144,6 +157,19 @@ class _Ladder:
             open_port=self._find_open_port(private_ip) if refused else 0,
             again=self._fetch_over_flycast("/") if were_asleep and not refused else None,
         )
+
+    def _largest_answered(self) -> int:
+        """Return the largest packets in which the request is answered; 0 when that does not depend on their size."""
+
+        def answers(packet_bytes: int, seconds: float) -> bool:
+            edge = replace(self._edge, connect=self._narrow(packet_bytes))
+            place = Place(self._flycast_ip, self._question.port, min(self._question.timeout_seconds, seconds))
+            return fetch(place, f"{self._app_name}.flycast", "/", edge).reached is Reached.ANSWERED
+
+        if not answers(LEAST_MTU, _AWAKE_SECONDS):
+            return 0
+        found = largest(lambda packet_bytes: answers(packet_bytes, _RETRY_SECONDS), LEAST_MTU, _ETHERNET_MTU)
+        return found if found < _ETHERNET_MTU else 0
 
     def _once_dns_has_caught_up(self) -> tuple[Answer, Answer]:
         """Ask for started Machines until there are some, or there had been time to show them."""

@@ -6,6 +6,7 @@ Rules (FLY_FACTS §2 and §5, the seeds' table of who reaches which bind)
 - 502, 503 and an accepted connection that closes empty mean that Fly Proxy reached no Machine. Why, a direct
   look over 6PN tells; only an app that fails directly, too, fails by itself.
 - A 301 to https is force_https.
+- A request that stalls, and in smaller packets is answered, meets a black hole on the way back (RFC 2923 §2.1).
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Behind:
     """What was seen behind Fly Proxy after it failed.
 
     `asleep` are the deployed Machines when none is started; `direct` a request over 6PN and `view` what it says;
-    `open_port` another port that takes connections; `again` a second request through Flycast.
+    `open_port` another port that takes connections; `again` a second request through Flycast; `largest_bytes` the
+    largest packets in which it is answered when in larger ones it is not.
     """
 
     asleep: tuple[str, ...] = ()
@@ -44,6 +46,7 @@ class Behind:
     view: ServiceView | None = None
     open_port: int = 0
     again: Tried | None = None
+    largest_bytes: int = 0
 
 
 def judge_port(question: Question, tried: Tried) -> Finding:
@@ -63,10 +66,19 @@ def judge_http(question: Question, tried: Tried, behind: Behind) -> Finding:
     """Judge a request through Flycast; `behind` counts when it reached no Machine."""
     did, got, app_name = tried.did, str(tried), question.app_name
     if reaches_no_machine(tried):
-        fault = _fault_behind(question, behind)
-        what = {Fault.NO_AUTOSTART: _ids(behind.asleep), Fault.WRONG_INTERNAL_PORT: _found_port(question, behind)}
+        fault = Fault.MTU_TOO_LARGE if behind.largest_bytes else _fault_behind(question, behind)
+        what = {
+            Fault.NO_AUTOSTART: _ids(behind.asleep),
+            Fault.WRONG_INTERNAL_PORT: _found_port(question, behind),
+            Fault.MTU_TOO_LARGE: str(behind.largest_bytes),
+        }
         if behind.direct:
             did, got = f"{did}; {behind.direct.did}", f"{got}; directly: {behind.direct}"
+        if behind.largest_bytes:
+            did, got = (
+                f"{did}, then in small packets",
+                f"{got}; in packets of up to {behind.largest_bytes} bytes it comes",
+            )
         return failed(HTTP, did, got, fault, app_name, port=question.internal_port, what=what.get(fault, ""))
     own = _fault_of_its_own(tried)
     if own:

@@ -75,11 +75,19 @@ def wake(lab: RunningLab, cycles: int, how: str) -> dict[str, Any]:
 
 def usage(lab: RunningLab) -> Usage:
     """Return the least of several looks: what is just ending is not left behind."""
+    until_asleep(lab)
     looks = []
     for _ in range(LOOKS):
         time.sleep(0.05)
         looks.append(look(lab))
     return min(looks, key=lambda seen: (seen.processes, seen.descriptors))
+
+
+def until_asleep(lab: RunningLab) -> None:
+    """Wait for the end of every app: a Machine that is stopping is gone from the names already."""
+    deadline = time.monotonic() + SECONDS_A_CYCLE
+    while any(machine["state"] != "stopped" for machine in lab.status()["machines"]):
+        assert time.monotonic() < deadline, f"a Machine does not stop{lab.tail()}"
 
 
 def look(lab: RunningLab) -> Usage:

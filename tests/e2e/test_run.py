@@ -94,7 +94,7 @@ def test_a_missing_fly_toml_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("app = ", "line 1"),
+        ("app = ", "fly.toml:1: not TOML"),
         ('app = "demo"\n[http_service]\ninternal_port = "web"\n', "internal_port"),
         ('primary_region = "ams"\n[processes]\napp = "true"\n', "app: expected a name"),
         ('app = "demo"\n[http_service]\nauto_stop_machines = "sleep"\ninternal_port = 1\n', "sleep"),

@@ -52,11 +52,6 @@ def test_a_mistake_says_what_was_expected(texts: list[str], said: str) -> None:
     assert str(caught.value) == said
 
 
-def test_what_cannot_be_had_says_why_and_what_can() -> None:
-    with pytest.raises(UsageError, match=r"one wall clock for all.*what can be had: 'flycast-lab machine suspend"):
-        parse(["clock-jump=5"])
-
-
 def test_the_starts_after_the_deploy_s_crash_as_often_as_was_asked() -> None:
     crashes = [altered(ARGV, start, Faults(crash_on_start=2))[0] != ARGV for start in range(1, 6)]
     assert crashes == [False, True, True, False, False]

@@ -51,3 +51,17 @@ def test_a_host_that_allows_everything_is_told_in_one_line() -> None:
     assert describe(Survey("root", "", 0), PLAIN) == [
         "The lab works here (root): namespaces, veth, IPv6 forwarding and mounts are allowed."
     ]
+
+
+def test_bridge_mode_is_told_with_what_was_refused_what_differs_and_the_remedy() -> None:
+    found = Survey("rootless", "", 0, "write forwarding: EROFS (Read-only file system)", "mount(proc on /proc): EPERM")
+    assert found.works
+    text = "\n".join(describe(found, PLAIN))
+    for words in ("bridge mode", "EROFS", "ttl 64", "ports below 1024", "mount(proc on /proc): EPERM", "--privileged"):
+        assert words in text, f"{words!r} is missing in:\n{text}"
+
+
+def test_a_lab_without_a_proc_of_its_own_is_still_routed() -> None:
+    lines = describe(Survey("root", "", 0, own_proc="mount(proc on /proc): EPERM"), PLAIN)
+    assert lines[0] == "The lab works here (root), without a /proc of its own."
+    assert "bridge" not in "\n".join(lines)

@@ -2,19 +2,147 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
-LEAVES_AN_ANSWER_UNREAD = """
-import select
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LEAVES_WITHOUT_A_WORD = """
 from lab.launcher import Launcher
-link = Launcher()._socket
-link.send(b'{"do": "start"}')
-assert select.select([link], [], [], 30)[0], "no answer"
-link.close()
+Launcher()._socket.close()
+"""
+LIBC_S_OWN = 0b11 << 31  # signals 32 and 33, which posix_spawn of glibc leaves ignored
+IN_A_SANDBOX = """
+import asyncio, os, sys
+from lab.sandbox import run_in_sandbox
+
+def others():
+    return {int(name) for name in os.listdir("/proc") if name.isdecimal()} - {1}
+
+async def start(launcher, children, network, *argv):
+    read, write = os.pipe()
+    launch = launcher.start("m", argv, {"PATH": os.defpath}, directory="/", files={"hostname": "m"}, network=network,
+                            output=write)
+    try:
+        pid, status = await children.adopt(launch)
+    finally:
+        os.close(write)
+    return pid, await status, os.read(read, 4096).decode()
+
+async def until(holds):
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0)
+
+async def tell(launcher, network):
+    from lab.children import Children
+    children = Children()
+    STORY
+
+def inside():
+    from lab import namespaces
+    from lab.launcher import Launcher
+    launcher = Launcher()
+    asyncio.run(tell(launcher, namespaces.new_network_namespace()))
+    return 0
+
+sys.exit(run_in_sandbox(inside))
 """
 
 
-def test_a_lab_that_ends_with_an_answer_unread_ends_the_launcher_quietly() -> None:
+def told(story: str, *arguments: str) -> str:
+    """Run a story in the lab's namespaces; return what it prints."""
+    script = IN_A_SANDBOX.replace("STORY", story.strip().replace("\n", "\n    "))
     done = subprocess.run(
-        [sys.executable, "-c", LEAVES_AN_ANSWER_UNREAD], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+def test_a_lab_that_ends_ends_its_zygote_quietly() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVES_WITHOUT_A_WORD], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.lab
+def test_a_start_moves_into_the_init_that_was_made_ready() -> None:
+    said = told("""
+before = others()
+for _ in range(3):
+    launcher.prepare()
+await until(lambda: others() - before)
+(ready,) = others() - before
+pid, status, output = await start(launcher, children, network, "hostname")
+print(pid == ready, status, output.strip())
+pid, status, output = await start(launcher, children, network, "hostname")
+print(pid == ready, status, output.strip())
+""")
+    assert said.splitlines() == ["True 0 m", "False 0 m"], "one init is kept ready, and used once"
+
+
+@pytest.mark.lab
+def test_an_init_that_was_killed_while_it_waited_is_not_used() -> None:
+    said = told("""
+before = others()
+launcher.prepare()
+await until(lambda: others() - before)
+(ready,) = others() - before
+os.kill(ready, 9)
+await until(lambda: ready not in others())
+pid, status, output = await start(launcher, children, network, "hostname")
+print(status, output.strip())
+""")
+    assert said == "0 m\n"
+
+
+@pytest.mark.lab
+def test_an_init_that_was_made_ready_sees_what_the_host_changed_since(tmp_path: Path) -> None:
+    said = told(
+        """
+place = sys.argv[1]
+before = others()
+open(f"{place}/changed", "w").write("old")
+launcher.prepare()
+await until(lambda: others() - before)
+(ready,) = others() - before
+await until(lambda: "/run/layer" in open(f"/proc/{ready}/mountinfo").read())
+open(f"{place}/new", "w").write("new")
+os.replace(f"{place}/new", f"{place}/changed")
+print(await start(launcher, children, network, "cat", f"{place}/changed") == (ready, 0, "new"))
+""",
+        str(tmp_path),
+    )
+    assert said == "True\n"
+
+
+@pytest.mark.lab
+def test_many_starts_at_once_all_come_up_and_a_program_there_is_not_is_named() -> None:
+    said = told("""
+found = await asyncio.gather(*(start(launcher, children, network, "echo", str(n)) for n in range(12)))
+print([status for _, status, _ in found], [output.strip() for *_, output in found])
+from lab.errors import CommandError
+for argv in (["no-such-program"], ["/"], ["nul" + chr(0)]):
+    try:
+        await start(launcher, children, network, *argv)
+    except CommandError as error:
+        print(error.status)
+""")
+    numbers = [str(n) for n in range(12)]
+    assert said.splitlines() == [f"{[0] * 12} {numbers}", "127", "126", "126"]
+
+
+@pytest.mark.lab
+def test_what_an_app_inherits_is_its_three_streams_and_no_blocked_or_ignored_signal() -> None:
+    said = told("""
+script = "ls /proc/self/fd; sed -n 's/^Sig[BI].*://p' /proc/self/status; echo $$ $(ps -o pid= -o sid= -p $$)"
+print((await start(launcher, children, network, "sh", "-c", script))[2])
+""")
+    *descriptors, blocked, ignored, pid, _, session = said.split()
+    assert descriptors == ["0", "1", "2", "3"], "the last one is the listing's own"
+    assert (int(blocked, 16), int(ignored, 16) & ~LIBC_S_OWN) == (0, 0), said
+    assert pid == session == "2"

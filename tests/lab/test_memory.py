@@ -14,6 +14,7 @@ import pytest
 from lab import memory
 from lab.machine import Machine
 from lab.memory import Held, victim
+from lab.processes import Entry
 from tests.lab.test_machine import Field, Notes
 from tests.lab.test_topology import lay_out
 
@@ -55,7 +56,8 @@ def eaters() -> Iterator[list[subprocess.Popen[str]]]:
 def look(machine_mb: int, pids: list[int]) -> list[str]:
     plan = replace(lay_out().machines[0], memory_mb=machine_mb)
     notes = Notes()
-    memory._look_at(Machine(plan, lay_out().apps[0], Field(), notes), pids, notes)  # noqa: SLF001 - one look
+    entries = [Entry(pid, f"/proc/{pid}") for pid in pids]
+    memory._look_at(Machine(plan, lay_out().apps[0], Field(), notes), entries, notes)  # noqa: SLF001 - one look
     return notes.lines
 
 

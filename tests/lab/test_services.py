@@ -55,7 +55,7 @@ def test_a_service_with_tls_ports_only_is_told_in_one_line() -> None:
         (Service(1, ports=(Port(10, 5),)), "got 10 to 5"),
         (Service(1, ports=(Port(1, 70000),)), "got 1 to 70000"),
         (Service(1, ports=(Port(1, 65535),)), "at most 1024 ports an app, got 65535"),
-        (Service(1, ports=(Port(5, 5, ("pg_tls",)),)), "the lab has http, tls and proxy_proto only, got pg_tls"),
+        (Service(1, ports=(Port(5, 5, ("pg_tls",)),)), "the lab has http, tls and proxy_proto only, got 'pg_tls'"),
         (Service(1, ports=(Port(5, 5, ("proxy_proto", "http")),)), "proxy_proto is for raw TCP here, got http with it"),
         (Service(1, ports=(preface("v3"),)), "proxy_proto_options.version: expected v1 or v2, got 'v3'"),
         (Service(1, ports=(Port(5, 5), Port(4, 6))), "expected a port of its own, got 5, which is taken already"),
@@ -63,13 +63,16 @@ def test_a_service_with_tls_ports_only_is_told_in_one_line() -> None:
         (Service(1, ports=(Port(5, 5, ("tls",), force_https=True),)), "got tls; a deploy would fail"),
         (Service(1, processes=("web",)), "processes: expected some of app, got 'web'"),
         (Service(1, concurrency=Concurrency("donuts")), "concurrency.type: expected requests or connections"),
-        (Service(1, concurrency=Concurrency("requests", -1)), "expected limits above 0"),
+        (
+            Service(1, concurrency=Concurrency("requests", -1)),
+            "soft_limit: expected a limit above 0, got -1",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_cannot_be_served_is_told_with_file_and_place(service: Service, expected: str) -> None:
     line = told(service)
-    assert line.startswith("/nowhere/fly.toml: service")
+    assert line.startswith("/nowhere/fly.toml:1: ")
     assert expected in line
     assert "\n" not in line
 
@@ -90,4 +93,4 @@ def test_a_kill_signal_that_does_not_exist_is_told() -> None:
 
 @pytest.mark.parametrize("env", [{"": "x"}, {"A=B": "x"}, {"A": "x\0y"}])
 def test_a_variable_no_process_can_have_is_told(env: dict[str, str]) -> None:
-    assert "env: expected a variable" in told(GOOD, env=env)
+    assert "expected a variable without NUL" in told(GOOD, env=env)

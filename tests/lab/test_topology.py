@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UsageError
+from lab.restart import RestartKind, RestartPolicy
 from lab.topology import AppSource, Topology, group_commands, plan
-from shell.flytoml import FlyToml
+from shell.flytoml import FlyToml, FlyTomlError, read
 
 
 def config(app_name: str = "demo", *, processes: dict[str, str] | None = None) -> FlyToml:
@@ -119,7 +120,7 @@ def test_an_app_name_that_dns_cannot_hold_is_refused(name: str) -> None:
 
 
 def test_an_app_may_be_given_only_once() -> None:
-    with pytest.raises(UsageError, match="given twice"):
+    with pytest.raises(UsageError, match="expected an app once, got 'same' twice"):
         lay_out("1", "same", "same")
 
 
@@ -143,3 +144,94 @@ def test_nothing_to_run_says_where_was_looked() -> None:
 def test_a_command_that_cannot_be_split_is_refused(command: str) -> None:
     with pytest.raises(UsageError, match="--command: expected"):
         group_commands(config(), command, ())
+
+
+def plan_of(path: Path) -> Topology:
+    found = read(path)
+    return plan([AppSource(found, group_commands(found, None, ()))], "1", {})
+
+
+WHOLE = """\
+app = "x"
+primary_region = "ams"
+kill_signal = "SIGINT"
+[env]
+PORT = "1"
+[processes]
+web = "serve"
+[http_service]
+internal_port = 80
+processes = ["web"]
+[[services]]
+internal_port = 81
+protocol = "tcp"
+concurrency = { type = "requests", soft_limit = 1, hard_limit = 2 }
+processes = ["web"]
+[[services.ports]]
+port = 1
+handlers = ["proxy_proto"]
+proxy_proto_options = { version = "v2" }
+force_https = false
+[[restart]]
+policy = "never"
+retries = 1
+[checks.up]
+type = "tcp"
+port = 1
+interval = "2s"
+timeout = "2s"
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "written", "where"),
+    [
+        (1, 'app = "X_y"', "app"),
+        (2, 'primary_region = "nowhere"', "primary_region"),
+        (3, 'kill_signal = "SIGFOO"', "kill_signal"),
+        (3, "kill_signal = 15", "kill_signal"),
+        (5, 'PORT = "\\u0000"', "env.PORT"),
+        (7, 'web = "\'open"', "processes.web"),
+        (7, 'web = " "', "processes.web"),
+        (9, "internal_port = 0", "http_service.internal_port"),
+        (9, 'internal_port = "80"', "http_service.internal_port"),
+        (10, 'processes = ["other"]', "http_service.processes"),
+        (12, "internal_port = 99999", "services[0].internal_port"),
+        (13, 'protocol = "icmp"', "services[0].protocol"),
+        (14, 'concurrency = { type = "donuts" }', "services[0].concurrency.type"),
+        (14, "concurrency = { soft_limit = -1 }", "services[0].concurrency.soft_limit"),
+        (14, "concurrency = { hard_limit = -1 }", "services[0].concurrency.hard_limit"),
+        (16, "[[services.ports]]\nport = 0", "services[0].ports[0]"),
+        (16, "[[services.ports]]\nstart_port = 9\nend_port = 8", "services[0].ports[0]"),
+        (16, "[[services.ports]]\nport = 80", "services[0].ports[0]"),
+        (16, "[[services.ports]]\nstart_port = 1000\nend_port = 9999", "services"),
+        (18, 'handlers = ["htp"]', "services[0].ports[0].handlers"),
+        (18, 'handlers = ["http", "proxy_proto"]', "services[0].ports[0].handlers"),
+        (19, 'proxy_proto_options = { version = "v3" }', "services[0].ports[0].proxy_proto_options.version"),
+        (20, "force_https = true", "services[0].ports[0].force_https"),
+        (22, 'policy = "no"', "restart[0].policy"),
+        (23, "retries = -1", "restart[0].retries"),
+        (25, 'type = "script"', "checks.up.type"),
+        (26, "port = 0x10000", "checks.up.port"),
+        (27, 'interval = "1s"', "checks.up.interval"),
+        (27, 'interval = "1"', "checks.up.interval"),
+        (28, 'timeout = "61s"', "checks.up.timeout"),
+    ],
+)
+def test_every_mistake_is_told_with_the_line_it_is_on(tmp_path: Path, line: int, written: str, where: str) -> None:
+    lines = WHOLE.splitlines()
+    lines[line - 1 : line + written.count("\n")] = [written]
+    path = tmp_path / "fly.toml"
+    path.write_text("\n".join(lines))
+    with pytest.raises((UsageError, FlyTomlError)) as caught:
+        plan_of(path)
+    at = 11 if where == "services" else line
+    assert str(caught.value).startswith(f"{path}:{at}: {where}: "), caught.value
+
+
+def test_the_file_without_its_mistakes_is_a_plan(tmp_path: Path) -> None:
+    path = tmp_path / "fly.toml"
+    path.write_text(WHOLE)
+    (machine,) = plan_of(path).machines
+    assert machine.restart == RestartPolicy(RestartKind.NEVER, 1)
+    assert [check.name for check in machine.checks] == ["up"]

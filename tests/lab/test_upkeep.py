@@ -6,7 +6,8 @@ import pytest
 
 from lab.errors import UsageError
 from lab.restart import DEFAULT, RestartKind, RestartPolicy
-from lab.upkeep import Check, CheckKind, Upkeep, read_upkeep
+from lab.upkeep import Check, CheckKind, Upkeep, upkeep
+from shell.flytoml import read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,26 +16,26 @@ if TYPE_CHECKING:
 def reading(directory: Path, text: str) -> Upkeep:
     path = directory / "fly.toml"
     path.write_text(text)
-    return read_upkeep(path)
+    return upkeep(read(path))
 
 
 def test_a_file_that_says_nothing_restarts_on_failure_and_checks_nothing(tmp_path: Path) -> None:
-    upkeep = reading(tmp_path, 'app = "x"\n')
-    assert upkeep.restart_of("app") == DEFAULT == RestartPolicy(RestartKind.ON_FAILURE, 10)
-    assert upkeep.checks_of("app") == ()
+    said = reading(tmp_path, 'app = "x"\n')
+    assert said.restart_of("app") == DEFAULT == RestartPolicy(RestartKind.ON_FAILURE, 10)
+    assert said.checks_of("app") == ()
 
 
 def test_a_restart_policy_holds_for_the_groups_it_names_or_for_the_rest(tmp_path: Path) -> None:
-    upkeep = reading(
+    said = reading(
         tmp_path,
         '[[restart]]\npolicy = "always"\nprocesses = ["web", "worker"]\n[[restart]]\npolicy = "never"\nretries = 3\n',
     )
-    assert upkeep.restart_of("worker").kind is RestartKind.ALWAYS
-    assert upkeep.restart_of("cron") == RestartPolicy(RestartKind.NEVER, 3)
+    assert said.restart_of("worker").kind is RestartKind.ALWAYS
+    assert said.restart_of("cron") == RestartPolicy(RestartKind.NEVER, 3)
 
 
 def test_checks_of_every_section_are_read(tmp_path: Path) -> None:
-    upkeep = reading(
+    said = reading(
         tmp_path,
         """
         [http_service]
@@ -64,10 +65,10 @@ def test_checks_of_every_section_are_read(tmp_path: Path) -> None:
     )
     tcp = Check(CheckKind.TCP, 1848, "", (1848,), interval_seconds=20, processes=("app",))
     alive = Check(CheckKind.TCP, 9, "alive", grace_seconds=90, processes=("worker",))
-    http = Check(CheckKind.HTTP, 8080, "", (80, 443), 30, 5, 10, path="/healthz", headers=(("x-ask", "yes"),))
+    http = Check(CheckKind.HTTP, 8080, "", (80, 443), 30, 5, 10, path="/healthz", headers=(("X-Ask", "yes"),))
     ready = Check(CheckKind.HTTP, 1848, "", (1848,), path="/ready", processes=("app",))
-    assert upkeep.checks == (http, tcp, ready, alive)
-    assert upkeep.checks_of("worker") == (http, alive)
+    assert said.checks == (http, tcp, ready, alive)
+    assert said.checks_of("worker") == (http, alive)
 
 
 @pytest.mark.parametrize(
@@ -87,22 +88,22 @@ def test_an_interval_is_read_in_the_unit_of_its_section_and_kept_within_bounds(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "line", "said"),
     [
-        ('[[restart]]\npolicy = "no"\n', "restart[0].policy: expected on-failure, always or never"),
-        ('[[restart]]\npolicy = "always"\nretries = -1\n', "restart[0].retries: expected a number of at least 0"),
-        ("[checks.x]\nport = 1\n", "checks.x.type: expected http or tcp, got the string ''"),
-        ('[checks.x]\ntype = "tcp"\n', "checks.x.port: expected the port to check, 1 to 65535, got 0"),
-        ('[checks.x]\ntype = "tcp"\nport = 1\ninterval = "1s"\n', "checks.x.interval: expected at least 2s"),
-        ('[checks.x]\ntype = "tcp"\nport = 1\ntimeout = "61s"\n', "checks.x.timeout: expected at most 60s"),
-        ('[checks.x]\ntype = "tcp"\nport = 1\ninterval = "soon"\n', "checks.x.interval: expected a duration such as"),
-        ('[[http_service.checks]]\nprotocol = "https"\n', "http_service.checks[0].protocol: expected http"),
-        ('[[http_service.checks]]\npath = "/a b"\n', "http_service.checks[0].path: expected a path such as /healthz"),
-        ('[[http_service.checks]]\nmethod = "GET /"\n', "http_service.checks[0].method: expected a method such as get"),
-        ('[[http_service.checks]]\nheaders = { a = "b\\r\\nc" }\n', "http_service.checks[0].headers.a: expected a"),
+        ('[[restart]]\npolicy = "no"\n', 2, "restart[0].policy: expected on-failure, always or never"),
+        ('[[restart]]\npolicy = "always"\nretries = -1\n', 3, "restart[0].retries: expected a number of at least 0"),
+        ("[checks.x]\nport = 1\n", 1, "checks.x.type: expected http or tcp, got the string ''"),
+        ('[checks.x]\ntype = "tcp"\n', 1, "checks.x.port: expected the port to check, 1 to 65535, got 0"),
+        ('[checks.x]\ntype = "tcp"\nport = 1\ninterval = "1s"\n', 4, "checks.x.interval: expected at least 2s"),
+        ('[checks.x]\ntype = "tcp"\nport = 1\ntimeout = "61s"\n', 4, "checks.x.timeout: expected at most 60s"),
+        ('[checks.x]\ntype = "tcp"\nport = 1\ngrace_period = -1\n', 4, "checks.x.grace_period: expected at least 0s"),
+        ('[[http_service.checks]]\nprotocol = "https"\n', 2, "http_service.checks[0].protocol: expected http"),
+        ('[[http_service.checks]]\npath = "/a b"\n', 2, "http_service.checks[0].path: expected a path such as"),
+        ('[[http_service.checks]]\nmethod = "GET /"\n', 2, "http_service.checks[0].method: expected a method such"),
+        ('[[http_service.checks]]\nheaders = { a = "b\\r\\nc" }\n', 2, "http_service.checks[0].headers.a: expected a"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_told_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+def test_a_mistake_is_told_with_file_line_and_place(tmp_path: Path, text: str, line: int, said: str) -> None:
     with pytest.raises(UsageError) as caught:
         reading(tmp_path, text)
-    assert str(caught.value).startswith(f"{tmp_path / 'fly.toml'}: {said}"), caught.value
+    assert str(caught.value).startswith(f"{tmp_path / 'fly.toml'}:{line}: {said}"), caught.value

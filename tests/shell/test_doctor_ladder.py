@@ -27,6 +27,7 @@ from tests.shell.terminal import Terminal
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from tests.shell.scripted_dns import Script, ScriptedDns
     from tests.shell.scripted_http import Handler
@@ -80,11 +81,14 @@ class Network:
     def pause(self, seconds: float) -> None:
         self.paused_seconds += seconds
 
+    def serve(self, stack: ExitStack) -> None:
+        for place, handler in self.handlers.items():
+            self.ports[place] = stack.enter_context(ScriptedServer(handler)).port
+
     def climb(self) -> list[Finding]:
         edge = Edge(Resolver([self.nameserver.server]).ask, self.connect, lambda: self.paused_seconds)
         with ExitStack() as stack:
-            for place, handler in self.handlers.items():
-                self.ports[place] = stack.enter_context(ScriptedServer(handler)).port
+            self.serve(stack)
             return list(climb(Question("shop"), Outside(edge, self.pause, OWN)))
 
 
@@ -155,6 +159,37 @@ def test_an_app_that_was_asleep_and_answers_the_second_request_starts_slowly(nam
     network.handlers[FLYCAST_IP, 80] = in_turn(closing, UNAVAILABLE, BLUEPRINT)  # the first is the knock
     nameserver.script["vms.shop.internal", "TXT"] = records("TXT")
     assert network.climb()[-1].fault is Fault.SLOW_START
+
+
+def stalling(connection: socket.socket) -> None:
+    """Take the request and say nothing until the client has gone."""
+    while connection.recv(65536):
+        pass
+
+
+@pytest.mark.parametrize(("path", "fault"), [(1280, Fault.MTU_TOO_LARGE), (1400, Fault.MTU_TOO_LARGE), (1500, None)])
+def test_a_request_that_is_answered_in_small_packets_only_meets_a_black_hole(
+    nameserver: ScriptedDns, path: int, fault: Fault | None
+) -> None:
+    network = Network(nameserver, well())
+    network.handlers[FLYCAST_IP, 80] = in_turn(closing, stalling)  # the first is the knock
+    network.handlers[PRIVATE_IP, 80] = BLUEPRINT
+
+    def narrow(packet_bytes: int) -> Callable[[str, int, float], socket.socket]:
+        def connect(address: str, _port: int, timeout_seconds: float) -> socket.socket:
+            if packet_bytes > path:
+                raise TimeoutError
+            return network.connect(PRIVATE_IP if address == FLYCAST_IP else address, 80, timeout_seconds)
+
+        return connect
+
+    with ExitStack() as stack:
+        network.serve(stack)
+        edge = Edge(Resolver([nameserver.server]).ask, network.connect)
+        question = Question("shop", timeout_seconds=0.3)
+        findings = list(climb(question, Outside(edge, network.pause, OWN, narrow)))
+    assert (findings[-1].fault is Fault.MTU_TOO_LARGE) is (fault is not None), findings
+    assert fault is None or f"MTU = {path} under" in findings[-1].command
 
 
 def test_the_port_that_the_app_does_listen_on_is_found(nameserver: ScriptedDns) -> None:
@@ -243,10 +278,9 @@ def test_here_outside_a_machine_says_so() -> None:
 
 def test_the_command_that_looks_inside_fits_the_image() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    assert "cd /srv && /venv/bin/python -m shell doctor --here" in REMEDIES[Fault.IPV6_ONLY].command
-    assert "WORKDIR /srv\n" in dockerfile
+    assert "/venv/bin/python /srv/flycast-probe.pyz doctor --here" in REMEDIES[Fault.IPV6_ONLY].command
+    assert " /srv/flycast-probe.pyz\n" in dockerfile
     assert "python -m venv --without-pip /venv" in dockerfile
-    assert "/srv/shell\n" in dockerfile
 
 
 def test_hostile_texts_do_not_become_commands(nameserver: ScriptedDns) -> None:

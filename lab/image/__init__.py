@@ -1,0 +1,1 @@
+"""A container image as a Machine's file system: found, read, unpacked, entered."""

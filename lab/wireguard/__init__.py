@@ -1,0 +1,1 @@
+"""WireGuard into the lab: gateways, peers, and a laptop on the other side of the internet."""

@@ -1,0 +1,62 @@
+"""The internet between laptops and gateways: one switch, which everybody is plugged into.
+
+    laptop eth0 (198.51.100.x) ── switch ── eth0 (203.0.113.x) gateway
+
+The addresses are those that RFC 5737 keeps for documentation.  Nothing here leads to a private network: of that, a
+gateway has only the UDP socket of its WireGuard.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from itertools import count
+from typing import TYPE_CHECKING
+
+from lab import namespaces as ns
+from lab.wire.netlink import PEER_INDEX, Netlink, Peer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lab.topology import Network
+
+_MTU = 1500
+_FIRST_INDEX = 1000
+_SWITCH_MAC = "02:00:00:00:03:01"  # set by hand: it would change whenever somebody is plugged in
+_GATEWAYS = IPv4Address("203.0.113.0")
+_LAPTOPS = IPv4Address("198.51.100.0")
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The two hosts of one organisation: descriptors of their network namespaces, and the gateway's address."""
+
+    gateway: int
+    gateway_ip: str
+    laptop: int
+
+
+def lay(networks: Iterable[Network]) -> dict[Network, Ends]:
+    """Make the switch, and plug in a gateway and a laptop for each network."""
+    ends: dict[Network, Ends] = {}
+    indexes = count(_FIRST_INDEX + 1)
+    with Netlink(ns.new_network_namespace()) as switch:
+        switch.add_bridge("switch", _FIRST_INDEX, _SWITCH_MAC, mtu=_MTU)
+        for number, network in enumerate(networks, start=1):
+            gateway_ip = str(_GATEWAYS + number)
+            gateway = _plug_in(switch, next(indexes), gateway_ip)
+            ends[network] = Ends(gateway, gateway_ip, _plug_in(switch, next(indexes), str(_LAPTOPS + number)))
+    return ends
+
+
+def _plug_in(switch: Netlink, index: int, address: str) -> int:
+    namespace = ns.new_network_namespace()
+    with Netlink(namespace) as host:
+        peer = Peer(namespace, "eth0", f"02:00:00:03:{index >> 8:02x}:{index & 0xFF:02x}")
+        switch.add_veth(f"port{index}", index, _SWITCH_MAC, peer, bridge=_FIRST_INDEX, mtu=_MTU)
+        switch.send()
+        host.link_up(PEER_INDEX)
+        host.add_address(PEER_INDEX, address, 32)
+        host.add_route("0.0.0.0/0", index=PEER_INDEX)
+    return namespace

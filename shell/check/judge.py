@@ -1,0 +1,108 @@
+"""From the path of a fly.toml to everything that is wrong with it.
+
+Rules
+- flyctl's own verdict comes first: what flyctl cannot load or parse has no meaning that a rule could judge.
+- A warning of flyctl's is told unless a rule has more to say about the same line.
+- A finding is placed at the line of its key path, and findings are told in the order of the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from shell.check.finding import error, warning
+from shell.check.rules import checks, durations, environment, keys, leaving, load, machine, ports, sleeping, ways_in
+from shell.check.subject import Subject
+from shell.errors import UsageError
+from shell.flytoml import FlyTomlError, ShapeError, document
+from shell.flytoml.config import from_document
+from shell.flytoml.document import NotTomlError, UnreadableError
+from shell.flytoml.verdict import Kind, verdict, verdict_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from shell.check.finding import Finding, Rule
+    from shell.flytoml import Document
+    from shell.flytoml.verdict import Said, Verdict
+
+_FAMILIES = (ways_in, ports, sleeping, load, leaving, durations, checks, environment, machine, keys)
+FLYCTL = error("flyctl", "flyctl refuses the file: neither `fly launch` nor `fly deploy` gets past it.")
+FLYCTL_WARNING = warning("flyctl-warning", "flyctl takes the file, and does not quite do what it says.")
+UNJUDGED = error(
+    "unjudged", "flyctl takes a value of this type, and no rule can read it: nothing else here was judged."
+)
+RULES: tuple[Rule, ...] = (FLYCTL, FLYCTL_WARNING, UNJUDGED, *(rule for family in _FAMILIES for rule in family.RULES))
+_MOST_BYTES = 1 << 16  # of a Dockerfile: EXPOSE and CMD stand in its first screens
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What flyctl says of the file, and every finding in it; `app_name` is "" where the file tells none."""
+
+    path: Path
+    app_name: str
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+
+
+def judge(path: Path) -> Judgement:
+    """Judge one file; raise `UsageError` when it cannot be read."""
+    try:
+        found = document(path)
+    except UnreadableError as error:
+        raise UsageError(str(error)) from error
+    except NotTomlError:
+        return _refused(path, verdict(path))
+    said = verdict_of(found)
+    if said.kind in {Kind.LOAD_ERROR, Kind.PARSE_ERROR}:
+        return _refused(path, said)
+    try:
+        app_name, broken = _by_the_rules(found)
+    except ShapeError as error:
+        app_name, broken = "", [UNJUDGED.broken(error.where, str(error), "write it as that type")]
+    own = [_placed(finding, found) for finding in broken]
+    lines = {finding.line for finding in own}
+    warnings = [message for message in said.warnings if message.line not in lines]
+    findings = [*_of_flyctl(path, FLYCTL, said.errors), *_of_flyctl(path, FLYCTL_WARNING, warnings), *own]
+    in_order = sorted(findings, key=lambda finding: finding.line)
+    return Judgement(path, app_name, said, tuple(in_order))
+
+
+def _refused(path: Path, said: Verdict) -> Judgement:
+    return Judgement(path, "", said, tuple(_of_flyctl(path, FLYCTL, said.errors)))
+
+
+def _of_flyctl(path: Path, rule: Rule, messages: Iterable[Said]) -> Iterator[Finding]:
+    for message in messages:
+        text = " ".join(message.text.split())
+        finding = rule.broken(message.where, text, "mend what flyctl names, then check again")
+        yield replace(finding, file=str(path), line=message.line)
+
+
+def _placed(finding: Finding, found: Document) -> Finding:
+    line = found.lines.line_of(finding.where) if finding.where else 1
+    return replace(finding, file=str(found.path), line=line)
+
+
+def _by_the_rules(found: Document) -> tuple[str, list[Finding]]:
+    """Return the name of the app and the findings; raise `ShapeError` for a type that no rule can read."""
+    try:
+        fly_toml = from_document(found)
+    except FlyTomlError as error:
+        raise (error.__cause__ if isinstance(error.__cause__, ShapeError) else error) from None
+    subject = Subject.of(found, fly_toml, _text(fly_toml.dockerfile))
+    return fly_toml.app_name, [finding for family in _FAMILIES for finding in family.findings(subject)]
+
+
+def _text(dockerfile: Path | None) -> str | None:
+    """Return the text of a Dockerfile; what is not there or no file is the build's affair."""
+    if dockerfile is None or not dockerfile.is_file():
+        return None
+    try:
+        with dockerfile.open("rb") as file:
+            return file.read(_MOST_BYTES).decode(errors="replace")
+    except OSError:
+        return None

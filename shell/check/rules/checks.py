@@ -1,0 +1,42 @@
+"""Whether the health check can pass.
+
+Rules (FLY_FACTS §5, DESIGN "private_svc")
+- Fly's check sends no token and follows no redirect; only 2xx is healthy.
+- Of the service's own paths, `/healthz`, `/`, `/whoami` and `/api/status` answer anybody; `/api/…` else needs the token
+  or another method, and `/app` redirects to `/app/`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shell.check.finding import error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shell.check.finding import Finding
+    from shell.check.subject import Subject
+
+_OPEN = "/api/status"
+_HEALTHZ = 'path = "/healthz"'
+
+CHECK_NEEDS_TOKEN = error(
+    "check-needs-token", "The check has no token, so it never passes: deploys fail and Fly Proxy skips it."
+)
+CHECK_REDIRECTS = error("check-redirects", "A check follows no redirect and takes it for a failure.")
+RULES = (CHECK_NEEDS_TOKEN, CHECK_REDIRECTS)
+
+
+def findings(subject: Subject) -> Iterator[Finding]:
+    """Judge the path of every check."""
+    for table, _ in subject.checks():
+        written = table.text("path")
+        path = written.partition("?")[0]
+        place = table.path("path")
+        if path == "/api" or (path.startswith("/api/") and path != _OPEN):
+            message = f"expected a path that answers without a token, got {written!r:.60}"
+            yield CHECK_NEEDS_TOKEN.broken(place, message, _HEALTHZ)
+        elif path == "/app" and subject.is_blueprint is not False:
+            message = f"expected a path that answers 200, got {written!r:.60}, which redirects to /app/"
+            yield CHECK_REDIRECTS.broken(place, message, f'{_HEALTHZ} or "/app/"')

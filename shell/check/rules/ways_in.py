@@ -1,0 +1,133 @@
+"""Whether a client on the private network can come in through the Flycast address.
+
+Rules (FLY_FACTS §3, §5, §8; fly.io/docs "Network services" for the handlers)
+- Flycast has no certificate: a redirect to https is a closed door, and so are ports with TLS where no plain port leads
+  to the same place.
+- An app without a service, or a service without a port, has no Flycast door at all.
+- A PROXY preface is read by who expects it and spoils the stream for who does not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shell.check.finding import Edit, error, warning
+from shell.check.subject import is_http
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shell.check.finding import Finding
+    from shell.check.subject import Subject
+    from shell.flytoml import Port, Service
+
+HANDLERS = ("http", "tls", "pg_tls", "proxy_proto", "edge_http")
+PROTOCOLS = ("tcp", "udp")
+_TLS = {"tls", "pg_tls"}
+
+FORCE_HTTPS = error(
+    "force-https",
+    "Fly Proxy answers 301 to https, where Flycast has no certificate: every request over Flycast breaks.",
+)
+TLS_ONLY = error(
+    "tls-only", "Flycast has no certificate, so no client on the private network gets through this service."
+)
+NO_SERVICE = warning("no-service", "Without a service Fly Proxy has nowhere to send anybody: Flycast refuses everyone.")
+NO_PORTS = error("no-ports", "Nobody can dial a service that has no port.")
+UNKNOWN_HANDLER = error("unknown-handler", "flyctl lets it pass, and Fly Proxy does not do what you meant.")
+UNKNOWN_PROTOCOL = error("unknown-protocol", "flyctl lets it pass, and Fly Proxy has no such service to offer.")
+UDP_HANDLERS = error("udp-handlers", "Handlers work on TCP connections: datagrams pass none.")
+PROXY_PROTO = error(
+    "proxy-proto",
+    "Where one side sends the PROXY preface and the other does not expect it, or the reverse, every connection breaks.",
+)
+PROXY_PROTO_VERSION = error("proxy-proto-version", "A preface of a version nobody knows is not read.")
+RULES = (
+    FORCE_HTTPS,
+    TLS_ONLY,
+    NO_SERVICE,
+    NO_PORTS,
+    UNKNOWN_HANDLER,
+    UNKNOWN_PROTOCOL,
+    UDP_HANDLERS,
+    PROXY_PROTO,
+    PROXY_PROTO_VERSION,
+)
+
+
+def findings(subject: Subject) -> Iterator[Finding]:
+    """Judge every door."""
+    services = subject.services
+    if not services:
+        message = "expected [http_service] or [[services]], got neither"
+        yield NO_SERVICE.broken("", message, "add an [http_service] with the internal_port of your app")
+    plain = {service.internal_port for service in services for port in service.ports if not _TLS & set(port.handlers)}
+    for service in services:
+        yield from _of_service(service, plain)
+        for port in service.ports:
+            yield from _of_entry(service, port)
+        yield from _preface(subject, service)
+
+
+def _of_service(service: Service, plain: set[int]) -> Iterator[Finding]:
+    where = service.where
+    ports = service.ports
+    if is_http(service) and any(port.force_https for port in ports):
+        yield _force_https(where)
+    if not ports:
+        yield NO_PORTS.broken(where, "expected at least one [[services.ports]], got none", "add one, with a port")
+    elif service.internal_port not in plain:
+        dialled = ", ".join(str(port.start_port) for port in ports)
+        message = f"expected a port without TLS, got only ports with it: {dialled}"
+        yield TLS_ONLY.broken(where, message, 'add a port with handlers = ["http"], or with none for raw TCP')
+    protocol = service.protocol.lower()
+    if protocol not in PROTOCOLS:
+        message = f"expected {_list(PROTOCOLS)}, got {protocol!r:.60}"
+        yield UNKNOWN_PROTOCOL.broken(f"{service.where}.protocol", message, 'protocol = "tcp"')
+
+
+def _of_entry(service: Service, port: Port) -> Iterator[Finding]:
+    handlers = port.handlers
+    if port.force_https and not is_http(service):
+        yield _force_https(port.where)
+    place = f"{port.where}.handlers"
+    for handler in handlers:
+        if handler not in HANDLERS:
+            message = f"expected handlers out of {_list(HANDLERS)}, got {handler!r:.60}"
+            yield UNKNOWN_HANDLER.broken(place, message, "name a handler that exists, or none for raw TCP")
+    if handlers and service.protocol.lower() == "udp":
+        message = f"expected no handlers with udp, got {', '.join(handlers)[:60]}"
+        yield UDP_HANDLERS.broken(place, message, "handlers = []")
+    version = port.proxy_proto_version
+    if version not in {"v1", "v2"}:
+        message = f"expected v1 or v2, got {version!r:.60}"
+        yield PROXY_PROTO_VERSION.broken(f"{port.where}.proxy_proto_options.version", message, 'version = "v2"')
+
+
+def _force_https(where: str) -> Finding:
+    place = f"{where}.force_https"
+    message = "expected no redirect to https, got force_https = true"
+    return FORCE_HTTPS.broken(place, message, "force_https = false", Edit(place, value=False))
+
+
+def _preface(subject: Subject, service: Service) -> Iterator[Finding]:
+    internal_port = service.internal_port
+    if internal_port == subject.bound_port("PORT"):
+        expects, reader = False, "the admin listener reads none"
+    elif internal_port == subject.bound_port("HELLO_PORT"):
+        setting = subject.setting("HELLO_PROXY_PROTOCOL")
+        expects, reader = setting == "on", f"HELLO_PROXY_PROTOCOL is {(setting or 'off')!r:.60}"
+    else:
+        return
+    if not subject.is_blueprint:
+        return
+    for port in service.ports:
+        sends = "proxy_proto" in port.handlers
+        if sends != expects:
+            message = f"expected both sides to agree, got {'a' if sends else 'no'} PROXY preface sent, and {reader}"
+            fix = 'both or neither: handlers = ["proxy_proto"] and HELLO_PROXY_PROTOCOL = "on"'
+            yield PROXY_PROTO.broken(f"{port.where}.handlers", message, fix)
+
+
+def _list(words: tuple[str, ...]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"

@@ -1,0 +1,145 @@
+"""`check`: the private-service rules on fly.toml, and on the addresses of the app."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shell.errors import UsageError
+from shell.escape import printable
+from shell.output import NOT_WELL, WELL, open_screen, print_json
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from shell.check.finding import Finding
+    from shell.check.judge import Judgement
+
+EPILOG = """\
+examples:
+  flycast-probe check                        ./fly.toml: every finding with line, reason and fix
+  flycast-probe check --fix                  write the safe fixes back, comments stay; show them as a diff
+  fly ips list --json | flycast-probe check --ips -      no address but a private one?
+  flycast-probe check --format sarif > check.sarif       for code scanning; github: annotations in a workflow
+  flycast-probe check deploy/fly.toml --json | jq -r '.findings[].id'
+
+It asks nobody: no account, no network. Status 1 when there is an error, with --strict also for a warning; 2 when a file
+cannot be read.
+"""
+FORMATS = ("text", "json", "sarif", "github")
+_OTHERS = ("fly.json", "fly.yaml", "fly.yml")
+
+# ruff: noqa: PLC0415
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `check` takes."""
+    parser.add_argument("file", nargs="?", metavar="FILE", default="fly.toml", help="the file to check (./fly.toml)")
+    parser.add_argument("--ips", metavar="FILE|-", help="also check the output of `fly ips list --json`; -: from stdin")
+    parser.add_argument("--fix", action="store_true", help="write the safe fixes into the file, and check again")
+    parser.add_argument("--strict", action="store_true", help="warnings count as errors for the exit status")
+    formats = parser.add_mutually_exclusive_group()
+    formats.add_argument("--format", choices=FORMATS, default="text", help="what to print (text)")
+    formats.add_argument(
+        "--json",
+        action="store_const",
+        dest="format",
+        const="json",
+        help="one JSON object on stdout, with schema_version",
+    )
+    parser.add_argument("--no-color", action="store_true", help="no colour (also: NO_COLOR)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Judge, mend where that is asked for, show, and say whether all is well."""
+    from shell.check.finding import Severity
+    from shell.check.judge import judge
+
+    path = _path(options.file)
+    judgement = judge(path)
+    of_addresses = [] if options.ips is None else _of_addresses(options.ips, judgement.app_name)
+    diff = []
+    if options.fix and any(finding.edits for finding in judgement.findings):
+        diff = _mend(path, judgement.findings)
+        judgement = judge(path)
+    findings = [*judgement.findings, *of_addresses]
+    bad = {Severity.ERROR, Severity.WARNING} if options.strict else {Severity.ERROR}
+    ok = not any(finding.rule.severity in bad for finding in findings)
+    _show(options, judgement, findings, diff, ok=ok)
+    return WELL if ok else NOT_WELL
+
+
+def _path(name: str) -> Path:
+    path = Path(name)
+    if path.is_dir():
+        path /= "fly.toml"
+    if not path.exists():
+        others = [other for other in _OTHERS if (path.parent / other).is_file()]
+        hint = f"; {path.parent / others[0]} is there, and only TOML is read" if others else ""
+        raise UsageError(f"{path}: expected a fly.toml, got no such file{hint}")
+    return path
+
+
+def _mend(path: Path, findings: Sequence[Finding]) -> list[str]:
+    """Write the safe fixes; return what changed."""
+    from shell.check.fixes import difference, mended
+    from shell.flytoml import document
+    from shell.whole_file import write_whole
+
+    before = document(path).text
+    after = mended(before, findings)
+    if after != before:
+        write_whole(path.resolve(), after)
+    return difference(str(path), before, after)
+
+
+def _of_addresses(name: str, app_name: str) -> list[Finding]:
+    from dataclasses import replace
+
+    from shell.check.addresses import MAX_BYTES, judge_addresses
+
+    file = "fly ips list" if name == "-" else name
+    try:
+        with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"--ips: cannot read {name or 'a file without a name'}: {error.strerror}") from error
+    return [replace(finding, file=file) for finding in judge_addresses(content, app_name)]
+
+
+def _show(
+    options: argparse.Namespace, judgement: Judgement, findings: Sequence[Finding], diff: Sequence[str], *, ok: bool
+) -> None:
+    if options.format == "json":
+        from shell.check.record import check_record
+
+        print_json(check_record(judgement, findings, ok=ok, diff=diff))
+    elif options.format == "text":
+        from shell.check.report import show_diff, show_findings, show_sum
+
+        screen = open_screen(options)
+        show_diff(screen, diff)
+        show_findings(screen, findings)
+        names = [str(judgement.path), *(["its addresses"] if options.ips is not None else [])]
+        show_sum(screen, names, findings, mended=options.fix)
+    else:
+        _show_to_program(options.format, findings)
+        for line in diff:
+            print(printable(line), file=sys.stderr)
+
+
+def _show_to_program(form: str, findings: Sequence[Finding]) -> None:
+    if form == "sarif":
+        from shell.check.addresses import RULES as OF_ADDRESSES
+        from shell.check.judge import RULES
+        from shell.check.sarif import sarif
+
+        print_json(sarif((*RULES, *OF_ADDRESSES), findings))
+    else:
+        from shell.check.github import annotation
+
+        for finding in findings:
+            print(annotation(finding))
