@@ -76,19 +76,30 @@ image *options:
 pictures:
     python -m tests.browser.pictures
 
+# fuzz everything that reads bytes from outside, e.g. `just fuzz proxy_request --minutes 30`
+[group('work')]
+fuzz *options:
+    python -m tests.fuzz "$@"
+
+# the lab under random faults and load, e.g. `just soak --hours 1`; a printed seed makes it happen again
+[group('work')]
+soak *options:
+    python -m tests.soak "$@"
+
 # cold starts in numbers, e.g. `just cold 1000 --tcp`
 [group('work')]
 cold *options:
     python -m tests.e2e.cold_starts "$@"
 
-# measured against peers in the same run; nothing is asserted
+# every claim as a ratio to a peer in the same run, e.g. `just bench --row boot-200 --json now.json`
 [group('work')]
-bench:
-    python -m tests.bench.boot
-    python -m tests.bench.phases
-    python -m tests.lab.bench.proxy
-    python -m tests.lab.bench.nameserver
-    python -m tests.lab.bench.lab
+bench *options:
+    python -m tests.bench "$@"
+
+# how time and memory grow with numbers, into docs/scaling.md; some ten minutes
+[group('work')]
+scaling *options:
+    python -m tests.bench.scaling --json docs/scaling.json --svg docs/images/scaling.svg --write docs/scaling.md "$@"
 
 # 1. create the app with a private address, and run nothing yet
 [group('Fly')]

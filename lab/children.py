@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
 
+def expect_many_ends() -> None:
+    """Let a burst of signals pass in silence; call it after the last signal handler was set, which undoes it.
+
+    asyncio is woken through a socket that holds some 280 signals.  When hundreds of Machines end in one turn of the
+    loop it is full: Python would print a traceback for each signal more, and nothing is lost, as one reaps them all.
+    """
+    signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)
+
+
 class Children:
     """Exit statuses of processes that the launcher started and the kernel gave to us."""
 

@@ -7,12 +7,12 @@ import importlib.util
 import re
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from lab.errors import LabError, RefusedError, UsageError
-from lab.faults import NO_FAULTS, Faults, help_text, parse
+from lab.faults import Faults, help_text, parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,11 @@ examples:
   flycast-lab wireguard list personal
   flycast-lab wireguard remove personal my-laptop
 """,
+    "fault": """\
+examples:
+  flycast-lab fault lost-dns=30 slow-bind=3
+  flycast-lab fault lost-dns=off
+""",
     "machine": """\
 examples:
   flycast-lab machine list
@@ -74,7 +79,7 @@ class LabOptions:
     autostop_interval_seconds: float
     boot_ms: int
     log_file: Path | None
-    faults: Faults = NO_FAULTS
+    faults: Faults = field(default_factory=Faults)
     laptop: bool = False
     tunnel: bool = True
 
@@ -124,6 +129,11 @@ def build_parser() -> argparse.ArgumentParser:
         change = _command(verbs, verb, f"{verb} a Machine", "")
         change.add_argument("id", metavar="ID", help="which Machine, as 'flycast-lab status' shows it")
         _add_lab_choice(change)
+    fault = _command(commands, "fault", "switch faults of a lab that is up, and show those that are on", "fault")
+    fault.add_argument(
+        "faults", metavar="NAME[=VALUE|=off]", nargs="*", help="which fault, as 'flycast-lab up --help' lists them"
+    )
+    _add_lab_choice(fault)
     _add_wireguard(commands)
     _add_lab_choice(_command(commands, "down", "take down a lab that is up", ""))
     _command(commands, "doctor", "say what this host allows, and how to allow the rest", "")
@@ -277,7 +287,7 @@ def _do(arguments: argparse.Namespace) -> int:
             from lab.wireguard import command  # noqa: PLC0415
 
             return command.do(arguments)
-        case "exec" | "shell" | "status" | "machine" | "down":
+        case "exec" | "shell" | "status" | "machine" | "fault" | "down":
             from lab import remote  # noqa: PLC0415
 
             return remote.do(arguments)

@@ -60,6 +60,9 @@ class Controlled(Protocol):
     async def command(self, verb: str, machine_id: str) -> str:
         """Start, stop or suspend a Machine and return its state; raise `LabError` when that cannot be."""
 
+    def switch_faults(self, texts: Sequence[str]) -> list[str]:
+        """Switch faults on or off and return those that are on then; raise `UsageError` when that cannot be."""
+
     async def wireguard(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Create, list or remove a WireGuard peer, or restart a gateway; raise `LabError` when that cannot be."""
 
@@ -146,6 +149,8 @@ async def _answer(
             return lab.status()
         case "start" | "stop" | "suspend" as verb:
             return {"state": await lab.command(verb, request["machine"])}
+        case "fault":
+            return {"faults": lab.switch_faults(request["faults"])}
         case "wireguard":
             return await lab.wireguard(request)
         case "down":
@@ -158,7 +163,7 @@ async def _answer(
             )  # fmt: skip
             return {"exit": await _accompany(caller, program)}
         case other:
-            raise LabError(f"expected status, exec, start, stop, suspend, wireguard or down, got {other!r}")
+            raise LabError(f"expected status, exec, start, stop, suspend, fault, wireguard or down, got {other!r}")
 
 
 async def _accompany(caller: socket.socket, program: Program) -> int:

@@ -32,7 +32,7 @@ class FaultySocket(socket.socket):
     def recvfrom(self, *arguments: Any) -> tuple[bytes, Any]:
         """Receive a datagram; raise `BlockingIOError` in place of one that is lost."""
         received = super().recvfrom(*arguments)
-        if self._rng.random() * 100 < self._faults.lost_dns_percent:
+        if self._faults.lost_dns_percent and self._rng.random() * 100 < self._faults.lost_dns_percent:
             self._log("dns", "fault lost-dns: a question is not answered", level="warn")
             raise BlockingIOError
         return received
@@ -51,32 +51,47 @@ class FaultySocket(socket.socket):
             super().sendto(data, *arguments)
 
 
-def faulty(sound: socket.socket, faults: Faults, rng: random.Random, log: EventLog) -> socket.socket:
-    """Return the socket itself, or one with the faults in its place."""
-    return FaultySocket(sound, faults, rng, log) if faults.lost_dns_percent or faults.dns_delay_ms else sound
-
-
 class Past(Generic[T]):
-    """What something was some seconds ago; before that, the first that was seen of it."""
+    """What something was `seconds` ago; before that, the first that was seen of it.  With 0 it is what is."""
 
     def __init__(self, look: Callable[[], T], seconds: float, clock: Callable[[], float], log: EventLog) -> None:
         """Watch what `look` returns; `clock` is in seconds."""
         self._look = look
-        self._seconds = seconds
         self._clock = clock
         self._log = log
-        self._seen = [(clock(), look())]
+        self._seconds = 0.0
+        self.seconds = seconds
+
+    @property
+    def seconds(self) -> float:
+        """How long ago; switched on, what is now becomes the first that was seen."""
+        return self._seconds
+
+    @seconds.setter
+    def seconds(self, seconds: float) -> None:
+        if not self._seconds:
+            self._seen = [(self._clock(), self._look())]
+        self._seconds = seconds
 
     def note(self) -> None:
         """Look now, because something has changed."""
+        if not self.seconds:  # nobody will ask; with hundreds of Machines a look at every change takes seconds
+            return
         now = self._look()
         if now != self._seen[-1][1]:
             self._seen.append((self._clock(), now))
-            self._log("dns", f"fault stale-dns: names tell of this change in {self._seconds:g}s", level="warn")
+            self._log("dns", f"fault stale-dns: names tell of this change in {self.seconds:g}s", level="warn")
+        self._forget()
 
     def __call__(self) -> T:
         """Return what it was."""
-        known_since = self._clock() - self._seconds
+        if not self.seconds:
+            return self._look()
+        self._forget()
+        return self._seen[0][1]
+
+    def _forget(self) -> None:
+        """Let go of what is longer ago than anybody will ask for."""
+        known_since = self._clock() - self.seconds
         while len(self._seen) > 1 and self._seen[1][0] <= known_since:
             self._seen.pop(0)
-        return self._seen[0][1]

@@ -41,7 +41,7 @@ class Held:
     """What one process holds, in bytes."""
 
     pid: int
-    name: str
+    directory: str  # in /proc
     size: int
 
 
@@ -63,6 +63,7 @@ async def keep_within_memory(machines: Iterable[Machine], log: EventLog) -> None
         found = in_namespaces({namespace for *_, namespace in places} - {own})
         for machine, init, namespace in places:
             _look_at(machine, [entry for entry in found.get(namespace, ()) if entry.pid != init], log)
+            await asyncio.sleep(0)  # with hundreds of Machines a look takes milliseconds: others have their turn
 
 
 def _look_at(machine: Machine, entries: Sequence[Entry], log: EventLog) -> None:
@@ -71,27 +72,33 @@ def _look_at(machine: Machine, entries: Sequence[Entry], log: EventLog) -> None:
         return
     dying = victim(_held(entries, _proportional), limit)
     if dying is not None:
-        said = f"Out of memory: Killed process {dying.pid} ({dying.name}) rss:{dying.size // _KIB}kB"
+        said = f"Out of memory: Killed process {dying.pid} ({_name(dying)}) rss:{dying.size // _KIB}kB"
         more = f"the Machine has {machine.plan.memory_mb} MB (fly.toml: [[vm]] memory)"
         log("app", f"{said}; {more}", machine_id=machine.machine_id, region=machine.region, level="error")
         with suppress(ProcessLookupError):
             os.kill(dying.pid, signal.SIGKILL)
 
 
-def _held(entries: Iterable[Entry], measure: Callable[[Path], int]) -> list[Held]:
+def _held(entries: Iterable[Entry], measure: Callable[[str], int]) -> list[Held]:
     found = []
     for entry in entries:
-        place = Path(entry.directory)
         with suppress(OSError):  # it has ended
-            name = (place / "comm").read_text("utf-8", "replace").strip()
-            found.append(Held(entry.pid, name, measure(place)))
+            found.append(Held(entry.pid, entry.directory, measure(entry.directory)))
     return found
 
 
-def _resident(place: Path) -> int:
-    return int((place / "statm").read_bytes().split()[1]) * _PAGE_BYTES
+def _resident(directory: str) -> int:
+    with open(f"{directory}/statm", "rb", buffering=0) as statm:  # noqa: PTH123 - for every process there is
+        return int(statm.read().split()[1]) * _PAGE_BYTES
 
 
-def _proportional(place: Path) -> int:
-    found = _PROPORTIONAL.search((place / "smaps_rollup").read_bytes())
-    return int(found[1]) * _KIB if found else _resident(place)
+def _proportional(directory: str) -> int:
+    found = _PROPORTIONAL.search(Path(directory, "smaps_rollup").read_bytes())
+    return int(found[1]) * _KIB if found else _resident(directory)
+
+
+def _name(dying: Held) -> str:
+    try:
+        return Path(dying.directory, "comm").read_text("utf-8", "replace").strip()
+    except OSError:  # it has ended by itself
+        return "?"

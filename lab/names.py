@@ -124,20 +124,20 @@ def _of_app(below: tuple[str, ...], deployed: _Deployed, region: str) -> Records
             return Records(addresses=_started(_nearest(deployed, region))[: int(found[1])])
         case (key, "kv", "_metadata"):
             return _EMPTY if any(key == name.lower() for m in deployed for name in m.metadata) else None
-    return _some(m for m in deployed if _matches(m, below))
+    return _some(filter(_matching(below), deployed))
 
 
-def _matches(machine: MachineRecord, below: tuple[str, ...]) -> bool:
+def _matching(below: tuple[str, ...]) -> Callable[[MachineRecord], bool]:
     match below:
         case (machine_id, "vm"):
-            return machine_id == machine.machine_id.lower()
+            return lambda machine: machine_id == machine.machine_id.lower()
         case (group, "process"):
-            return _has_metadata(machine, "fly_process_group", group)
+            return lambda machine: _has_metadata(machine, "fly_process_group", group)
         case (value, key, "kv", "_metadata"):
-            return _has_metadata(machine, key, value)
+            return lambda machine: _has_metadata(machine, key, value)
         case (region,):
-            return region == machine.region.lower()
-    return False
+            return lambda machine: region == machine.region.lower()
+    return lambda _: False
 
 
 def _has_metadata(machine: MachineRecord, key: str, value: str) -> bool:

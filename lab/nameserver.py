@@ -8,8 +8,8 @@ Rules (FLY_FACTS section 4 unless noted):
 - What cannot be read is FORMERR if it carries an id, else silence; another opcode NOTIMP; another class or a
   zone transfer REFUSED (RFC 1035 section 4.1.1). An answer too long for UDP goes out empty with TC set
   (RFC 2181 section 9), and UDP never exceeds 1232 bytes, whatever the client's EDNS says.
-- Rendered answers are kept until the network changes: the same bytes from the same region get the same answer, in one
-  of a few orders.
+- Rendered answers are kept until the network changes: the same bytes from the same region get the same answer, one of
+  several addresses in one of a few orders.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ _RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024  # a burst waits here while the loop is 
 _BATCH = 64
 _MAX_KEPT = 4096  # each at most 512 bytes of question and 1232 of answer
 _ORDERS = 16
+_ONLY_ORDER = -1  # of an answer with one record or none
 _QR_BIT = 0x80
 _TRANSFERS = (dns.rdatatype.AXFR, dns.rdatatype.IXFR)
 
@@ -132,6 +133,10 @@ def _header_only(wire: bytes, rcode: dns.rcode.Rcode) -> bytes:
     """Echo id, opcode and RD; where even those are missing they are zero."""
     asked = wire[2] if len(wire) > 2 else 0  # noqa: PLR2004 the flags follow the two-byte id
     return wire[:2] + bytes((_QR_BIT | (asked & 0x79), 0x80 | rcode)) + bytes(8)
+
+
+def _records_in(wire: bytes) -> int:
+    return int.from_bytes(wire[6:8])
 
 
 def _udp_wire(response: dns.message.Message, max_bytes: int) -> bytes:
@@ -220,9 +225,13 @@ class NameServer:
         """Answer from what is kept: of two queries with the same answer only the id differs."""
         if view is not self._kept_of or len(self._kept) >= _MAX_KEPT:
             self._kept_of, self._kept = view, {}
-        key = (wire[2:], region, self._rng.randrange(_ORDERS))
+        key = only = wire[2:], region, _ONLY_ORDER
+        if only not in self._kept:
+            key = wire[2:], region, self._rng.randrange(_ORDERS)
         if key not in self._kept:
             fresh = respond(wire, view, region=region, over_tcp=False, rng=self._rng)
+            if fresh is None or _records_in(fresh) <= 1:
+                key = only
             self._kept[key] = fresh and fresh[2:]
         kept = self._kept[key]
         return kept and wire[:2] + kept

@@ -1,4 +1,4 @@
-"""`flycast-lab exec`, `shell`, `status`, `machine` and `down`: talk to a lab that another terminal keeps up."""
+"""`flycast-lab exec`, `shell`, `status`, `machine`, `fault`, `down`: talk to a lab that another terminal keeps up."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lab.cli import program_of
 from lab.control import MAX_MESSAGE, PREFIX, door_name, is_same_user
 from lab.errors import LabError, UsageError
+from lab.faults import Faults, switch
 from lab.inheritance import current_directory, heeded
 from lab.tables import machine_lines, status_lines
 
@@ -42,12 +43,18 @@ def do(arguments: argparse.Namespace) -> int:
             return _open_shell(pid, arguments.machine, program_of(arguments, default=_shell()))
         case "down":
             return _take_down(pid)
+        case "fault":
+            return _switch(pid, arguments.faults)
         case "machine" if arguments.verb != "list":
             return _command(pid, arguments.verb, arguments.id)
-        case "status" if arguments.watch:
-            from lab.watch import watch  # noqa: PLC0415
+    return _show(pid, arguments)
 
-            return watch(pid, as_json=arguments.json)
+
+def _show(pid: int, arguments: argparse.Namespace) -> int:
+    if arguments.do == "status" and arguments.watch:
+        from lab.watch import watch  # noqa: PLC0415
+
+        return watch(pid, as_json=arguments.json)
     lines = machine_lines if arguments.do == "machine" else status_lines
     status = ask(pid, {"do": "status"})
     print(json.dumps(status, indent=2) if arguments.json else "\n".join(lines(status)))
@@ -127,6 +134,13 @@ def ask(pid: int, request: dict[str, Any], timeout_seconds: float = _TIMEOUT_SEC
 def _command(pid: int, verb: str, machine_id: str) -> int:
     reply = ask(pid, {"do": verb, "machine": machine_id}, _MACHINE_SECONDS)
     print(f"Machine {machine_id} is {reply['state']}")
+    return 0
+
+
+def _switch(pid: int, faults: list[str]) -> int:
+    switch(Faults(), faults)
+    on = ask(pid, {"do": "fault", "faults": faults})["faults"]
+    print(f"faults on: {', '.join(on) or 'none'}")
     return 0
 
 

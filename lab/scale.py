@@ -37,7 +37,7 @@ def parse_scale(text: str) -> tuple[Part, ...]:
     for piece in text.split(","):
         found = _PART.fullmatch(piece)
         if found is None or int(found["count"]) == 0:
-            raise _wrong("a number, REGION=N or GROUP:REGION=N, joined by commas, with regions like ams", text)
+            raise _wrong("N, REGION=N or GROUP:REGION=N, joined by commas, N from 1 to 9999, regions like ams", text)
         part = Part(found["group"] or "", found["region"] or "", int(found["count"]))
         if (part.group, part.region) in {(other.group, other.region) for other in parts}:
             raise _wrong(f"each group and region once, {piece!r} says one again", text)

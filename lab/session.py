@@ -111,6 +111,10 @@ class Session:
         """Start, stop or suspend a Machine; return the state it is in then."""
         return await self.lab.command(verb, machine_id)
 
+    def switch_faults(self, texts: Sequence[str]) -> list[str]:
+        """Switch faults on or off; return those that are on then."""
+        return self.lab.switch_faults(texts)
+
     async def wireguard(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Create, list or remove a WireGuard peer, or restart a gateway."""
         if self._tunnels is None:
@@ -265,6 +269,8 @@ def _tell_of_bridges(because: str, log: LineLog) -> None:
 
 async def _until_done_or_told(session: Session, work: Work) -> int:
     """Deploy and work; a signal ends either, and its number decides the exit status."""
+    from lab.children import expect_many_ends  # noqa: PLC0415 - as above
+
     loop = asyncio.get_running_loop()
     told: list[signal.Signals] = []
     working = asyncio.ensure_future(_deploy_and(work, session))
@@ -277,6 +283,7 @@ async def _until_done_or_told(session: Session, work: Work) -> int:
 
     for number in heeded(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, tell, number)
+    expect_many_ends()
     await asyncio.wait([working, down], return_when=asyncio.FIRST_COMPLETED)
     if not working.done():
         tell(signal.SIGTERM)  # taken down from another terminal in the middle of its work

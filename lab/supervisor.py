@@ -16,8 +16,9 @@ from lab.autostop import keep_stopping
 from lab.clock import LATE_FOR_SECONDS, WallClock, build, with_clock
 from lab.crash import crash_mid_request
 from lab.deploy import deploy
-from lab.dns_faults import Past, faulty
+from lab.dns_faults import FaultySocket, Past
 from lab.errors import LabError
+from lab.faults import switch, switched_on
 from lab.health import keep_checking
 from lab.machine import Machine
 from lab.machine_api import MachineApi
@@ -30,7 +31,7 @@ from lab.services import served_ports, unreachable
 from lab.states import FALLING_ASLEEP, MachineState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from lab.cli import LabOptions
     from lab.log import EventLog
@@ -53,6 +54,7 @@ class Lab:
         self._views: dict[Network, View] = {}
         self._pasts: list[Past[View]] = []
         self._clocks: dict[str, WallClock] = {}
+        self._crashes: list[asyncio.Task[None]] = []
         self._peers: dict[Network, Sequence[Peer]] = {}
         self._stack = AsyncExitStack()
         self.machines = {
@@ -163,6 +165,18 @@ class Lab:
                 raise LabError(f"expected start, stop or suspend, got {verb!r}")
         return machine.state
 
+    def switch_faults(self, texts: Sequence[str]) -> list[str]:
+        """Switch faults on or off and return those that are on then; raise `UsageError` when that cannot be."""
+        faults = self._options.faults
+        switch(faults, texts)
+        for past in self._pasts:
+            past.seconds = faults.stale_dns_seconds
+        self._end_crashes()
+        self._let_apps_crash()
+        if texts:
+            self._log("lab", f"faults on now: {', '.join(switched_on(faults)) or 'none'}", level="warn")
+        return switched_on(faults)
+
     async def deploy(self) -> list[str]:
         """Start every Machine as a deploy does; return a warning for each that is not reachable.
 
@@ -187,28 +201,34 @@ class Lab:
     async def _serve_names(self, stack: AsyncExitStack) -> None:
         for network in self.topology.networks:
             rng = random.Random()  # noqa: S311 - spreads the load, and chooses what gets lost
-            server = NameServer(self._told(partial(self.view, network)), self._log, rng)
+            past = Past(partial(self.view, network), self._options.faults.stale_dns_seconds, time.monotonic, self._log)
+            self._pasts.append(past)
+            server = NameServer(past, self._log, rng)
             stack.push_async_callback(server.close)
             for address in network.nameservers:
                 udp, tcp = self._ground.listen_as_nameserver(network, address)
-                await server.serve(faulty(udp, self._options.faults, rng, self._log), tcp)
-
-    def _told(self, look: Callable[[], View]) -> Callable[[], View]:
-        """Return what the names tell: what is, or what was."""
-        if not self._options.faults.stale_dns_seconds:
-            return look
-        self._pasts.append(Past(look, self._options.faults.stale_dns_seconds, time.monotonic, self._log))
-        return self._pasts[-1]
+                await server.serve(FaultySocket(udp, self._options.faults, rng, self._log), tcp)
 
     def _keep_watch(self, stack: AsyncExitStack) -> None:
         """Begin what goes on beside the proxies for as long as the lab is up."""
         machines = self.machines.values()
         watches = [keep_within_memory(machines, self._log)]
         watches += [keep_checking(m, check, self._ground, self._log) for m in machines for check in m.plan.checks]
-        if self._options.faults.crash_mid_request_ms:
-            watches += [self._crash(app, plan) for app in self.topology.apps for plan in app.machines]
         for watch in watches:
             stack.callback(asyncio.create_task(watch).cancel)
+        self._let_apps_crash()
+        stack.callback(self._end_crashes)
+
+    def _let_apps_crash(self) -> None:
+        """Begin to kill busy apps, if that fault is on."""
+        if self._options.faults.crash_mid_request_ms:
+            crashes = [self._crash(app, plan) for app in self.topology.apps for plan in app.machines]
+            self._crashes = [asyncio.create_task(crash) for crash in crashes]
+
+    def _end_crashes(self) -> None:
+        for crash in self._crashes:
+            crash.cancel()
+        self._crashes = []
 
     def _crash(self, app: AppPlan, plan: MachinePlan) -> Coroutine[None, None, None]:
         load = partial(self.proxies[app.name].load, plan.machine_id)
@@ -261,8 +281,7 @@ class Lab:
             apps={app.name: tuple(map(self._record, app.machines)) for app in apps if app.network == network},
             flycast={app.name: app.flycast_ip for app in apps if network in (app.network, app.flycast_network)},
             public={app.name: app.public_ip for app in apps if app.public_ip},
-            regions={str(IPv6Address(plan.private_ip)): plan.region for plan in plans}
-            | {str(IPv6Address(peer.six_pn)): peer.region for peer in peers},
+            regions=self._regions | {str(IPv6Address(peer.six_pn)): peer.region for peer in peers},
             home_region=plans[0].region,
             api_ip=network.nameservers[-1],
             peers={peer.name.lower(): peer.six_pn for peer in peers},

@@ -12,6 +12,17 @@ if TYPE_CHECKING:
     import asyncio
     import socket
     from collections.abc import Callable
+    from typing import Protocol
+
+    class Readers(Protocol):
+        """Calls back while a socket has something to read, as an event loop does."""
+
+        def add_reader(self, fd: socket.socket, callback: Callable[[], None], /) -> None:
+            """Begin."""
+
+        def remove_reader(self, fd: socket.socket, /) -> object:
+            """Stop, if it was begun."""
+
 
 PER_WAKE_UP = 64  # then others get their turn
 MORE_THAN_QUEUED = 65536
@@ -43,6 +54,7 @@ class Acceptor:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        readers: Readers,
         listening: socket.socket,
         take: Callable[[socket.socket, str], None],
         make_room: Callable[[], bool],
@@ -50,6 +62,7 @@ class Acceptor:
         limit: int,
     ) -> None:
         self._loop = loop
+        self._readers = readers
         self._listening = listening
         self._take = take
         self._make_room = make_room
@@ -61,7 +74,7 @@ class Acceptor:
     def start(self) -> None:
         """Begin to accept, or go on after a pause."""
         if self._listening.fileno() >= 0:
-            self._loop.add_reader(self._listening, self._ready)
+            self._readers.add_reader(self._listening, self._ready)
 
     def released(self) -> None:
         """Note that a taken connection is closed."""
@@ -73,7 +86,7 @@ class Acceptor:
         """Take everybody still in the kernel's queue, whatever the limit, then close the listening socket."""
         if self._listening.fileno() < 0:
             return
-        self._loop.remove_reader(self._listening)
+        self._readers.remove_reader(self._listening)
         self._limit = 0  # nobody starts it again
         for _ in range(MORE_THAN_QUEUED):
             if not self._accept_one():
@@ -113,7 +126,7 @@ class Acceptor:
         self._pause()
 
     def _pause(self) -> None:
-        self._loop.remove_reader(self._listening)
+        self._readers.remove_reader(self._listening)
         if self._retry is not None:
             self._retry.cancel()
         self._retry = self._loop.call_later(NO_ROOM_PAUSE_SECONDS, self.start)

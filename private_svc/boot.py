@@ -52,16 +52,19 @@ def origin() -> float:
 class Boot:
     """The phases reached so far."""
 
-    __slots__ = ("_origin_s", "phases_ms")
+    __slots__ = ("_boot_timing", "_origin_s", "phases_ms")
 
     def __init__(self, origin_s: float) -> None:
         self._origin_s = origin_s
+        self._boot_timing = "boot;dur=0.0"
         self.phases_ms: dict[Phase, float] = {}
 
     def stamp(self, phase: Phase) -> None:
         """Note that `phase` is reached now; only the first time counts."""
         if phase not in self.phases_ms:
             self.phases_ms[phase] = self.age_ms()
+            if phase == "serving":
+                self._boot_timing = f"boot;dur={self.phases_ms[phase]:.1f}"
 
     def age_ms(self) -> float:
         """Return milliseconds since exec."""
@@ -69,5 +72,5 @@ class Boot:
 
     def server_timing(self, resumed_s: float | None) -> str:
         """Return the value of `Server-Timing`: milliseconds from exec to serving, since exec, and since a resume."""
-        said = f"boot;dur={self.phases_ms.get('serving', 0.0):.1f}, age;dur={self.age_ms():.1f}"
+        said = f"{self._boot_timing}, age;dur={self.age_ms():.1f}"
         return said if resumed_s is None else f"{said}, resumed;dur={(clock() - resumed_s) * 1000:.1f}"

@@ -14,7 +14,7 @@ import traceback
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, NoReturn
 
-from private_svc import __version__, ingress, logs
+from private_svc import __version__, authorities, ingress, logs
 from private_svc.activity import Activity
 from private_svc.awake import Awake
 from private_svc.config import ConfigError
@@ -105,13 +105,11 @@ async def _open(
 
 def _import_http() -> tuple[type[Admin], type[Scrape]]:
     """Import aiohttp and what is built on it; most of the boot."""
-    gc.disable()  # imports make next to no garbage; looking for it while they run costs a tenth of the boot
-    try:
+    with authorities.awaited():
         from private_svc.web.admin import Admin  # noqa: PLC0415 - while hello is already answered
         from private_svc.web.scrape import Scrape  # noqa: PLC0415
-    finally:
-        gc.enable()
-    gc.freeze()
+    gc.freeze()  # what was imported stays: nobody needs to look through it again
+    gc.enable()
     return Admin, Scrape
 
 

@@ -99,4 +99,5 @@ class Suspender:
         except TimeoutError as error:
             raise SuspendError(f"{self._socket_path} gave no answer within {self._answer_seconds:g} s") from error
         except (ClientError, OSError) as error:
-            raise SuspendError(f"{self._socket_path}: {str(error) or type(error).__name__}") from error
+            why = str(error)[:ANSWER_AT_MOST] or type(error).__name__
+            raise SuspendError(f"{self._socket_path}: {why}") from error

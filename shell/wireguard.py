@@ -151,11 +151,11 @@ def content_flaws(file: PeerFile) -> tuple[Flaw, ...]:
 
 
 def _content_flaws(file: PeerFile) -> Iterator[Flaw]:
-    yield from (Flaw(line, "cannot be read", "KEY = VALUE, or # before it") for line in file.unread)
     for section in ("interface", "peer"):
         if (section, "") not in file.entries:
             yield Flaw(0, f"no [{section.capitalize()}]", "create the file anew: fly wireguard create")
-            return
+            return  # it is something else: of its lines there is nothing to say
+    yield from (Flaw(line, "cannot be read", "KEY = VALUE, or # before it") for line in file.unread)
     yield from _key_flaws(file, "interface", "PrivateKey")
     yield from _address_flaws(file)
     yield from _mtu_flaws(file)
@@ -175,13 +175,13 @@ def _key_flaws(file: PeerFile, section: str, key: str) -> Iterator[Flaw]:
 
 
 def _address_flaws(file: PeerFile) -> Iterator[Flaw]:
-    entries = file.all("interface", "address")
-    if not file.private_ip:
+    entries, private_ip = file.all("interface", "address"), file.private_ip
+    if not private_ip:
         line, got = (entries[0].line, _setting("Address", entries[0])) if entries else (0, "no Address")
         yield Flaw(line, f"{got}, expected a 6PN address", "Address = fdaa:…/120, as fly wireguard create wrote it")
     for entry in entries:
         for found in filter(None, map(_interface_of, entry.words)):
-            if str(found.ip) == file.private_ip and found.network.prefixlen != _PEER_BITS:
+            if str(found.ip) == private_ip and found.network.prefixlen != _PEER_BITS:
                 yield Flaw(entry.line, f"Address is a /{found.network.prefixlen}", f"Address = {found.ip}/{_PEER_BITS}")
 
 

@@ -69,7 +69,7 @@ def read(name: str, file: int) -> Image:
             indexed = "index.json" in archive.getnames()
             config, layers = _by_index(archive) if indexed else _by_docker_s_manifest(archive)
             return _image(name, file, config, layers)
-    except (tarfile.TarError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (tarfile.TarError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         got = f"{type(error).__name__}: {error}"
         raise UsageError(f"image {name}: expected one image in an OCI or Docker archive, got {got}") from None
 
@@ -101,12 +101,24 @@ def _image(name: str, file: int, config: dict[str, Any], layers: list[tuple[str,
         name=name,
         file=file,
         layers=tuple(Layer(*layer, by) for layer, by in zip(layers, made, strict=False)),
-        entrypoint=tuple(run.get("Entrypoint") or ()),
-        command=tuple(run.get("Cmd") or ()),
+        entrypoint=_words(run.get("Entrypoint") or []),
+        command=_words(run.get("Cmd") or []),
         env={"PATH": DEFAULT_PATH, **env},
-        user=run.get("User") or "",
-        directory=run.get("WorkingDir") or "/",
+        user=_word(run.get("User") or ""),
+        directory=_word(run.get("WorkingDir") or "/"),
     )
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"expected an array of strings, got {value!r:.60}")
+    return tuple(map(_word, value))
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a string, got {value!r:.60}")
+    return value
 
 
 def _blob(described: Mapping[str, Any]) -> str:

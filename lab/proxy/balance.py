@@ -120,7 +120,7 @@ class Balancer:
 
     async def lease(self, search: Search) -> Lease:
         """Reserve a Machine, queueing while all are full; raise `NoCandidateError` when there is none."""
-        lease = self._decide(search)
+        lease = self.lease_now(search)
         if lease is not None:
             return lease
         queue = search.route.queue
@@ -160,6 +160,8 @@ class Balancer:
         """Take the load of `lease` off and let the next in the queue go."""
         lease.route.loads[lease.backend.machine_id] -= 1
         queue = lease.route.queue
+        if not queue:
+            return
         for place, search in list(queue.items()):
             if place.done() or self._granted(place, search):
                 queue.pop(place, None)
@@ -169,7 +171,7 @@ class Balancer:
     def _granted(self, place: asyncio.Future[Lease], search: Search) -> bool:
         """Try once more for one that queues; return whether its wait is over."""
         try:
-            lease = self._decide(search)
+            lease = self.lease_now(search)
         except NoCandidateError as error:
             place.set_exception(error)
             return True
@@ -177,8 +179,8 @@ class Balancer:
             place.set_result(lease)
         return lease is not None
 
-    def _decide(self, search: Search) -> Lease | None:
-        """Reserve and return a lease; None means queue."""
+    def lease_now(self, search: Search) -> Lease | None:
+        """Reserve a Machine, or return None when all are full; raise `NoCandidateError` when there is none."""
         route = search.route
         port = route.service.internal_port
         candidates = [

@@ -33,6 +33,7 @@ from lab.proxy.stamps import interim_bytes, response_bytes
 from lab.proxy.websocket import WebSocket
 
 if TYPE_CHECKING:
+    from lab.proxy.at_once import Asked
     from lab.proxy.backend import Backend
     from lab.proxy.balance import Search
     from lab.proxy.choice import Wish
@@ -80,14 +81,23 @@ class SentOn:
 class Exchange:
     """One request on its way; `answering` is true once a byte of the final response went to the client."""
 
-    def __init__(self, client: Link, head: RequestHead, upload: Upload, stamp: Stamp, limits: HttpLimits) -> None:
-        """Carry `head` and what follows it in `upload`."""
+    def __init__(
+        self,
+        client: Link,
+        head: RequestHead,
+        upload: Upload,
+        stamp: Stamp,
+        limits: HttpLimits,
+        asked: Asked | None = None,
+    ) -> None:
+        """Carry `head` and what follows it in `upload`; a Machine has got it already if it was `asked`."""
         self.answering = False
         self.upload = upload
         self._client = client
         self._head = head
         self._limits = limits
         self._stamp = stamp
+        self._asked = asked
         self._more = b""
         self._upstream: Upstream
 
@@ -100,11 +110,14 @@ class Exchange:
         """
         search = places.search(wish)
         self._more = b"fly-replay-src: %b\r\n" % replay_source if replay_source else b""
-        self._upstream = await places.first(search, repeatable=self.upload.repeatable and self.upload.done)
+        if self._asked is not None:
+            self._upstream = self._asked.upstream
+        else:
+            self._upstream = await places.first(search, repeatable=self.upload.repeatable and self.upload.done)
         kept = False
         try:
             response = await self._ask_until_answered(places, search)
-            if (value := _replay_asked(response)) is not None:
+            if (value := replay_asked(response)) is not None:
                 return SentOn(value, self._upstream.lease.backend)
             if response.status == _SWITCHING:
                 await self._switch(response, places.upstreams)
@@ -120,7 +133,8 @@ class Exchange:
 
     async def _ask_until_answered(self, places: Places, search: Search) -> ResponseHead:
         while True:
-            self.upload.begin(self._upstream.link, self._more + self._missed(search))
+            if self._asked is None:
+                self.upload.begin(self._upstream.link, self._more + self._missed(search))
             try:
                 return await self._answer(self._upstream.link)
             except DeadLinkError as error:
@@ -180,6 +194,9 @@ class Exchange:
     async def _read_head(self, link: Link) -> bytes | None:
         """Wait for a head; while a request body is still on its way the Machine may take its time."""
         idle = self._limits.idle_seconds
+        if self._asked is not None:
+            idle = self._asked.until - asyncio.get_running_loop().time()
+            self._asked = None
         if (rest := self.upload.under_way) is not None:
             reading = asyncio.ensure_future(read_head(link, None, self._limits.head_seconds))
             try:
@@ -216,24 +233,15 @@ class Exchange:
         sized = body.framing is Framing.LENGTH
         keep_client = self._head.keep_alive and self.upload.done and bool(sized or self._head.minor)
         self.answering = True
-        keep_length = sized and response.status != _NO_CONTENT
-        lines = self._framing_lines(sized=sized, keep_client=keep_client)
-        head = response_bytes(response, self._stamp, lines, keep_length=keep_length)
+        head = answer_head(self._head, response, self._stamp, sized=sized, keep_client=keep_client)
         await self._stream(head, body, chunked=not sized and bool(self._head.minor))
         reusable = (
             wants_keep_alive(response.minor, response.fields)
             and body.framing is not Framing.UNTIL_CLOSE
             and self.upload.done
-            and not link.received
-            and link.open
+            and link.quiet
         )
         return keep_client, reusable
-
-    def _framing_lines(self, *, sized: bool, keep_client: bool) -> bytes:
-        lines = b"Transfer-Encoding: chunked\r\n" if not sized and self._head.minor else b""
-        if not keep_client:
-            return lines + b"Connection: close\r\n"
-        return lines if self._head.minor else lines + b"Connection: keep-alive\r\n"
 
     async def _stream(self, head: bytes, body: Body, *, chunked: bool) -> None:
         link, client = self._upstream.link, self._client
@@ -259,7 +267,7 @@ class Exchange:
         await client.drain(self._limits.idle_seconds)
 
 
-def _replay_asked(response: ResponseHead) -> bytes | None:
+def replay_asked(response: ResponseHead) -> bytes | None:
     """Return where the Machine wants the request to be sent on to, as its `fly-replay` says."""
     values = response.fields.values(b"fly-replay")
     if values:
@@ -267,6 +275,16 @@ def _replay_asked(response: ResponseHead) -> bytes | None:
     if response.fields.values(b"content-type") == _REPLAY_IN_JSON:
         raise BadReplayError(f"the lab knows the header only, got a body of {_REPLAY_IN_JSON[0].decode()}")
     return None
+
+
+def answer_head(request: RequestHead, response: ResponseHead, stamp: Stamp, *, sized: bool, keep_client: bool) -> bytes:
+    """Return the head that the client gets; `sized` says that the body has a length."""
+    lines = b"" if sized or not request.minor else b"Transfer-Encoding: chunked\r\n"
+    if not keep_client:
+        lines += b"Connection: close\r\n"
+    elif not request.minor:
+        lines += b"Connection: keep-alive\r\n"
+    return response_bytes(response, stamp, lines, keep_length=sized and response.status != _NO_CONTENT)
 
 
 def _check_end(reader: BodyReader, link: Link) -> None:

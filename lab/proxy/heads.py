@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from lab.proxy.errors import ProxyError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_HEAD_BYTES: Final = 64 * 1024
+_REMEMBERED_BYTES: Final = 2048
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _REQUEST_LINE = re.compile(rb"(%s) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])\r\n" % _TOKEN)
@@ -41,13 +43,14 @@ ONE_HOP: Final = frozenset({b"connection", b"keep-alive", b"proxy-connection", b
 
 
 class Fields:
-    """Header or trailer fields in their order; names are lower case, values stripped."""
+    """Header or trailer fields in their order, never changed; names are lower case, values stripped."""
 
-    __slots__ = ("_by_name", "pairs")
+    __slots__ = ("_by_name", "_onward", "pairs")
 
     def __init__(self, pairs: list[tuple[bytes, bytes]]) -> None:
         """Keep `pairs`, and find them by name."""
         self.pairs = pairs
+        self._onward: dict[frozenset[bytes], bytes] = {}
         self._by_name: dict[bytes, list[bytes]] = {}
         for name, value in pairs:
             self._by_name.setdefault(name, []).append(value)
@@ -67,6 +70,15 @@ class Fields:
     def members(self, name: bytes) -> list[bytes]:
         """Return the lower-case members of a comma-separated list, over all fields of that name."""
         return [member.strip(b" \t") for value in self.values(name) for member in value.lower().split(b",")]
+
+    def onward(self, dropped: frozenset[bytes]) -> bytes:
+        """Return the lines that go on to the next hop, without the fields `dropped` for this proxy's own."""
+        lines = self._onward.get(dropped)
+        if lines is None:
+            away = dropped | ONE_HOP | (frozenset(self.members(b"connection")) - _NEVER_NAMED)
+            lines = b"".join([b"%b: %b\r\n" % field for field in self.pairs if field[0] not in away])
+            self._onward[dropped] = lines
+        return lines
 
 
 _NEVER_NAMED: Final = frozenset({b"host", b"content-length"})
@@ -176,11 +188,18 @@ def parse_response(head: bytes) -> ResponseHead:
 
 
 def _parse_fields(head: bytes, start: int) -> Fields:
-    whole = _FIELDS.fullmatch(head, start, len(head) - 2)
-    if whole is None:
+    section = head[start:-2]
+    return _recent_fields(section) if len(section) <= _REMEMBERED_BYTES else _fields(section)
+
+
+def _fields(section: bytes) -> Fields:
+    if _FIELDS.fullmatch(section) is None:
         raise BadMessageError("a header line is not `name: value`")
-    pairs = _FIELD.findall(head, start, len(head) - 2)
-    return Fields([(name.lower(), value.strip(b" \t")) for name, value in pairs])
+    return Fields([(name.lower(), value.strip(b" \t")) for name, value in _FIELD.findall(section)])
+
+
+_recent_fields = lru_cache(maxsize=256)(_fields)
+"""Clients and apps send the same fields again and again: what was read lately is not read again."""
 
 
 def parse_trailers(section: bytes) -> Fields:
@@ -190,6 +209,8 @@ def parse_trailers(section: bytes) -> Fields:
 
 def wants_keep_alive(minor: int, fields: Fields) -> bool:
     """Return whether a message lets its connection be used again (RFC 9112 section 9.3)."""
+    if not fields.values(b"connection"):
+        return minor >= 1
     connection = fields.members(b"connection")
     if b"close" in connection:
         return False
@@ -232,11 +253,3 @@ def _stated_body(minor: int, fields: Fields) -> Body | None:
     if len(lengths) > 1 or not _DIGITS.fullmatch(lengths[0]):
         raise BadMessageError("Content-Length is not one decimal number")
     return Body(Framing.LENGTH, int(lengths[0]))
-
-
-def end_to_end(fields: Fields, dropped: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
-    """Return the fields that go on to the next hop, without those `dropped` for this proxy's own."""
-    away = dropped | ONE_HOP
-    if connection := fields.members(b"connection"):
-        away |= frozenset(connection) - _NEVER_NAMED
-    return [field for field in fields.pairs if field[0] not in away]

@@ -11,20 +11,20 @@ Rules (FLY_FACTS section 5, RFC 9112):
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from lab.proxy.at_once import AtOnce
 from lab.proxy.bodies import BodyReader, CutShortError
 from lab.proxy.errors import RequestFaultError
 from lab.proxy.exchange import Exchange
 from lab.proxy.head_reader import read_head
-from lab.proxy.heads import BadMessageError, parse_request, request_body
+from lab.proxy.heads import EMPTY, BadMessageError, parse_request, request_body
 from lab.proxy.link import LinkLostError
 from lab.proxy.places import Places
 from lab.proxy.routing_fields import wish_of
-from lab.proxy.stamps import Stamp, client_lines, own_response, request_id
+from lab.proxy.stamps import Caller, own_response
 from lab.proxy.upload import Upload
 
 if TYPE_CHECKING:
@@ -32,11 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lab.log import EventLog
+    from lab.proxy.at_once import Asked
     from lab.proxy.exchange import HttpLimits
     from lab.proxy.heads import RequestHead
     from lab.proxy.link import Link
     from lab.proxy.replays import Replays
-    from lab.proxy.stamps import Edge
+    from lab.proxy.stamps import Edge, Stamp
     from lab.proxy.upstream import Upstreams
     from shell.flytoml import Port, Service
 
@@ -89,19 +90,33 @@ class _Conversation:
         self._limits = handler.limits
         self._client = client
         client_ip = client.peer()[0]
-        self._edge = edge = replace(handler.edge, region=handler.region_of(client_ip))
-        self._own_lines = client_lines(edge, client_ip)
-        self._forwarded_for = f"{client_ip}, {edge.address}".encode()
+        edge = replace(handler.edge, region=handler.region_of(client_ip))
+        self._caller = Caller(edge, client_ip, handler.rng)
         self._places = Places(handler.upstreams, handler.service, edge.port, edge.region)
+        self._at_once = AtOnce(
+            client,
+            self._places,
+            self._caller,
+            keep_alive_seconds=self._limits.keep_alive_seconds,
+            answer_seconds=self._limits.idle_seconds,
+        )
         self._idle_seconds = self._limits.head_seconds
 
     def end(self) -> None:
         """Give back what is kept."""
+        self._at_once.end()
         self._places.end()
 
     async def serve_one(self) -> bool:
-        """Serve the next request; return whether another may follow."""
+        """Serve requests to the end of one that takes more than its answer; return whether another may follow."""
+        asked = None
+        if not self._handler.force_https:
+            asked = await self._at_once.until_more_is_needed(self._idle_seconds)
+            if asked is not None:
+                self._idle_seconds = self._limits.keep_alive_seconds
+                return await self._carry(asked.head, BodyReader(EMPTY), b"", asked.stamp, asked)
         try:
+            await self._client.drain(self._limits.idle_seconds)
             raw = await read_head(self._client, self._idle_seconds, self._limits.head_seconds)
             if raw is None:
                 return False
@@ -109,14 +124,20 @@ class _Conversation:
             body = BodyReader(request_body(head))
             payload = body.feed(self._client.received)
         except BadMessageError as error:
-            await self._answer(self._stamp(), None, error.status, str(error))
+            await self._answer(self._caller.stamp(), None, error.status, str(error))
             return False
         self._idle_seconds = self._limits.keep_alive_seconds
-        stamp = self._stamp()
+        stamp = self._caller.stamp()
         if self._handler.force_https:
             return await self._to_https(stamp, head, body)
+        return await self._carry(head, body, payload, stamp, None)
+
+    async def _carry(
+        self, head: RequestHead, body: BodyReader, payload: bytes, stamp: Stamp, asked: Asked | None
+    ) -> bool:
+        """Carry one request to its answer; return whether another may follow."""
         upload = Upload(self._client, head, body, payload, stamp, self._limits.idle_seconds)
-        exchange = Exchange(self._client, head, upload, stamp, self._limits)
+        exchange = Exchange(self._client, head, upload, stamp, self._limits, asked)
         try:
             keep = await self._handler.replays.run(exchange, self._places, wish_of(head.fields))
         except RequestFaultError as error:
@@ -133,14 +154,9 @@ class _Conversation:
             await self._linger()
         return keep
 
-    def _stamp(self) -> Stamp:
-        unix_us = time.time_ns() // 1000
-        fly_request_id = request_id(self._edge, unix_us, self._handler.rng)
-        return Stamp(self._edge, fly_request_id, unix_us, self._own_lines, self._forwarded_for)
-
     async def _to_https(self, stamp: Stamp, head: RequestHead, body: BodyReader) -> bool:
-        host = (head.fields.values(b"host") or [stamp.edge.address.encode()])[0]
-        more = b"Location: https://%b%b\r\n" % (host.removesuffix(b":%d" % stamp.edge.port), head.target)
+        host = (head.fields.values(b"host") or [stamp.caller.edge.address.encode()])[0]
+        more = b"Location: https://%b%b\r\n" % (host.removesuffix(b":%d" % stamp.caller.edge.port), head.target)
         return await self._answer(stamp, head, 301, "this port asks for https", more=more, body_read=body.done)
 
     async def _answer(

@@ -9,6 +9,7 @@ import asyncio
 import socket
 import struct
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Link(asyncio.Protocol):
         self.on_change: Callable[[], None] | None = None
         self._on_made = on_made
         self._loop = asyncio.get_running_loop()
-        self._reader: asyncio.Future[None] | None = None
+        self._wake: Callable[[], None] | None = None
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writers: deque[asyncio.Future[None]] = deque()
@@ -51,6 +52,16 @@ class Link(asyncio.Protocol):
     def open(self) -> bool:
         """Whether more may come and go both ways."""
         return not (self.at_eof or self.lost or self._transport.is_closing())
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it is open and nothing came that nobody asked for."""
+        return self.open and not self.received
+
+    @property
+    def congested(self) -> bool:
+        """Whether the peer has not yet taken what was written."""
+        return self._writing_paused
 
     def peer(self) -> tuple[str, int]:
         """Return the address and port of the other end."""
@@ -73,40 +84,52 @@ class Link(asyncio.Protocol):
             return True
         if self.at_eof or self.lost:
             return False
-        if self._reading_paused and len(self.received) <= LOW_WATER_BYTES:
-            self._reading_paused = False
-            self._transport.resume_reading()
-        await self._until_changed(seconds)
-        return len(self.received) > before
-
-    async def _until_changed(self, seconds: float | None) -> None:
-        waiter = self._reader = self._loop.create_future()
-        self._deadline = None
-        if seconds is not None:
-            self._deadline = self._loop.time() + seconds
-            self._arm(self._deadline)
+        waiter = self._loop.create_future()
+        self.watch(partial(_wake_up, waiter), seconds)
         try:
             await waiter
         finally:
-            self._reader = None
+            self._wake = None
+        return self._came(before)
+
+    def _came(self, before: int) -> bool:
+        if len(self.received) > before:
+            return True
+        if self.at_eof or self.lost:
+            return False
+        raise TimeoutError("nothing came in time")
+
+    def watch(self, wake: Callable[[], None], seconds: float | None) -> None:
+        """Call `wake` once: when something comes, when the connection ends, or after `seconds`."""
+        self._wake = wake
+        self._deadline = None
+        if seconds is not None:
+            self._deadline = self._loop.time() + seconds
+            if self._timer is None or self._timer.when() > self._deadline:
+                self._arm(self._deadline)
+        if self._reading_paused and len(self.received) <= LOW_WATER_BYTES:
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    def unwatch(self) -> None:
+        """Call nobody."""
+        self._wake = None
 
     def _arm(self, deadline: float) -> None:
-        """Have a timer at `deadline` or before; one that comes early arms itself again.
+        """Have a timer at `deadline`; one that comes before its time arms itself again.
 
         So a connection sets a timer once in a deadline's length, and not once a wait.
         """
         if self._timer is not None:
-            if self._timer.when() <= deadline:
-                return
             self._timer.cancel()
         self._timer = self._loop.call_at(deadline, self._timer_rang)
 
     def _timer_rang(self) -> None:
         self._timer = None
-        if self._reader is None or self._reader.done() or self._deadline is None:
+        if self._wake is None or self._deadline is None:
             return
         if self._loop.time() >= self._deadline:
-            self._reader.set_exception(TimeoutError("nothing came in time"))
+            self._call_wake()
         else:
             self._arm(self._deadline)
 
@@ -205,10 +228,15 @@ class Link(asyncio.Protocol):
                 waiter.set_result(None)
 
     def _changed(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
-        if self.on_change is not None:
-            self.on_change()
+        on_change = self.on_change  # who is woken may hand the connection on to somebody else
+        self._call_wake()
+        if on_change is not None:
+            on_change()
+
+    def _call_wake(self) -> None:
+        wake, self._wake = self._wake, None
+        if wake is not None:
+            wake()
 
 
 def _linger_none(transport: asyncio.Transport) -> None:
@@ -220,3 +248,8 @@ def _linger_none(transport: asyncio.Transport) -> None:
 def _expire(waiter: asyncio.Future[None], seconds: float) -> None:
     if not waiter.done():
         waiter.set_exception(TimeoutError(f"nothing happened on the connection for {seconds:g} s"))
+
+
+def _wake_up(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -30,6 +30,7 @@ class Places:
         self._service_port = service_port
         self._route = upstreams.route(service)
         self._rules = self._route.rules(region)
+        self._unmarked = self.search(NO_WISH)
         self._affine = service.concurrency.type == "connections"
         self._kept: Upstream | None = None
 
@@ -41,13 +42,22 @@ class Places:
         """Return the same Machines, with nothing kept of this connection's."""
         return Places(self.upstreams, self._service, self._service_port, self.region)
 
+    def at_hand(self) -> Upstream | None:
+        """Return an open connection for a repeatable request without a wish, if any; raise `NoCandidateError`."""
+        if not self._affine:
+            return self.upstreams.at_hand(self._unmarked)
+        if self._kept is None or not self._kept.link.quiet:
+            return None
+        kept, self._kept = self._kept, None
+        return kept
+
     async def first(self, search: Search, *, repeatable: bool) -> Upstream:
         """Return a connection for a request; a kept one only when the request is `repeatable`."""
         kept, self._kept = self._kept, None
         if kept is not None:
             if search.wish is not NO_WISH:
                 kept.end()
-            elif kept.link.open and repeatable:
+            elif kept.link.quiet and repeatable:
                 return kept
             elif (renewed := await self.upstreams.again(kept, search)) is not None:
                 return renewed

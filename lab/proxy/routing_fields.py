@@ -24,7 +24,7 @@ from lab.proxy.errors import BadReplayError
 if TYPE_CHECKING:
     from lab.proxy.heads import Fields
 
-_WISHES: Final = (b"fly-force-instance-id", b"fly-prefer-instance-id", b"fly-force-region", b"fly-prefer-region")
+WISHES: Final = (b"fly-force-instance-id", b"fly-prefer-instance-id", b"fly-force-region", b"fly-prefer-region")
 
 _US: Final = frozenset({"atl", "bos", "den", "dfw", "ewr", "iad", "lax", "mia", "ord", "phx", "sea", "sjc"})
 _ALIASES: Final = {
@@ -36,7 +36,7 @@ _ALIASES: Final = {
     "usa": _US,
 }
 _ANY: Final = "any"
-_FIELD: Final = re.compile(r'\s*([a-z_]+)\s*=\s*(?:"([^"]*)"|([^;"]*))\s*(?:;|$)', re.IGNORECASE)
+_FIELD: Final = re.compile(r'\s*+([a-z_]+)\s*+=\s*+(?:"([^"]*)"\s*+|([^;"]*+))(?:;|$)', re.IGNORECASE)
 _KNOWN: Final = ("app", "elsewhere", "instance", "prefer_instance", "region", "state")
 
 
@@ -56,9 +56,9 @@ class Replay:
 
 def wish_of(fields: Fields) -> Wish:
     """Return where a client wants its request to go."""
-    if fields.has_none_of(_WISHES):
+    if fields.has_none_of(WISHES):
         return NO_WISH
-    forced_id, preferred_id, forced, preferred = (_first(fields, name) for name in _WISHES)
+    forced_id, preferred_id, forced, preferred = (_first(fields, name) for name in WISHES)
     regions, anywhere = _regions(forced or preferred)
     return Wish(
         regions=regions,

@@ -8,18 +8,19 @@ region. `fly-replay-src` and `fly-preferred-instance-unavailable` come from the 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lab.proxy.heads import end_to_end, upgrade_asked
+from lab.proxy.heads import upgrade_asked
 
 if TYPE_CHECKING:
     import random
 
-    from lab.proxy.heads import RequestHead, ResponseHead
+    from lab.proxy.heads import Fields, RequestHead, ResponseHead
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_PAIRS: Final = [high + low for high in _CROCKFORD for low in _CROCKFORD]
+_PAIRS: Final = [(high + low).encode() for high in _CROCKFORD for low in _CROCKFORD]
 _ULID_SHIFTS: Final = range(120, -1, -10)
 
 _OVERWRITTEN: Final = frozenset(
@@ -40,8 +41,17 @@ _OVERWRITTEN: Final = frozenset(
         b"via",
     }
 )
+_OVERWRITTEN_OR_NEW: Final = _OVERWRITTEN | {b"expect"}
 _OF_RESPONSE: Final = frozenset({b"server", b"via", b"fly-request-id"})
+_LENGTH: Final = frozenset({b"content-length"})
+_OF_RESPONSE_OR_LENGTH: Final = _OF_RESPONSE | _LENGTH
 _VIA: Final = b"1.1 fly.io"
+_VIA_1_0: Final = b"1.0 fly.io"
+
+
+_REQUEST: Final = (
+    b"%b %b HTTP/1.1\r\n%b%b%bX-Forwarded-For: %b\r\nFly-Request-Id: %b\r\nVia: %b\r\nX-Request-Start: t=%d\r\n%b\r\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +64,15 @@ class Edge:
     server: bytes
 
 
-def ulid(unix_ms: int, rng: random.Random) -> str:
+def ulid(unix_ms: int, rng: random.Random) -> bytes:
     """Return a ULID: 48 bits of time, 80 of chance, 26 letters that sort by time."""
     number = (unix_ms & (2**48 - 1)) << 80 | rng.getrandbits(80)
-    return "".join([_PAIRS[number >> shift & 1023] for shift in _ULID_SHIFTS])
+    return b"".join([_PAIRS[number >> shift & 1023] for shift in _ULID_SHIFTS])
 
 
 def request_id(edge: Edge, unix_us: int, rng: random.Random) -> bytes:
     """Return a new `Fly-Request-Id`."""
-    return f"{ulid(unix_us // 1000, rng)}-{edge.region}".encode()
+    return b"%b-%b" % (ulid(unix_us // 1000, rng), edge.region.encode())
 
 
 def client_lines(edge: Edge, client_ip: str) -> bytes:
@@ -79,52 +89,72 @@ def client_lines(edge: Edge, client_ip: str) -> bytes:
 class Stamp:
     """What the proxy adds to one request and its response."""
 
-    edge: Edge
+    caller: Caller
     fly_request_id: bytes
     unix_us: int
-    own_lines: bytes
-    forwarded_for: bytes
+
+
+class Caller:
+    """One client connection, as far as it is the same in every stamp."""
+
+    __slots__ = ("_rng", "edge", "forwarded_for", "lines")
+
+    def __init__(self, edge: Edge, client_ip: str, rng: random.Random) -> None:
+        """Stamp what `client_ip` sends to `edge`."""
+        self.edge = edge
+        self.lines = client_lines(edge, client_ip)
+        self.forwarded_for = f"{client_ip}, {edge.address}".encode()
+        self._rng = rng
+
+    def stamp(self) -> Stamp:
+        """Return the stamp of a request that has come now."""
+        unix_us = time.time_ns() // 1000
+        return Stamp(self, request_id(self.edge, unix_us, self._rng), unix_us)
 
 
 def request_bytes(head: RequestHead, stamp: Stamp, more: bytes) -> bytes:
     """Return the head to send to a Machine; `more` are complete header lines."""
-    lines = [b"%b %b HTTP/1.1\r\n" % (head.method, head.target)]
-    if not head.minor and not head.fields.values(b"host"):
-        lines.append(b"host: \r\n")
-    dropped = _OVERWRITTEN if head.minor else _OVERWRITTEN | {b"expect"}
-    lines += [b"%b: %b\r\n" % field for field in end_to_end(head.fields, dropped)]
-    if head.fields.values(b"transfer-encoding"):
-        lines.append(b"Transfer-Encoding: chunked\r\n")
-    protocol = upgrade_asked(head.minor, head.fields)
-    if protocol is not None:
-        lines.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % protocol)
-    chain = b", ".join([*head.fields.values(b"x-forwarded-for"), stamp.forwarded_for])
-    via = b", ".join([*head.fields.values(b"via"), b"1.%d fly.io" % head.minor])
-    lines.append(
-        b"%bX-Forwarded-For: %b\r\nFly-Request-Id: %b\r\nVia: %b\r\nX-Request-Start: t=%d\r\n%b\r\n"
-        % (stamp.own_lines, chain, stamp.fly_request_id, via, stamp.unix_us, more)
+    fields = head.fields
+    if fields.values(b"transfer-encoding"):
+        more += b"Transfer-Encoding: chunked\r\n"
+    if (protocol := upgrade_asked(head.minor, fields)) is not None:
+        more += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % protocol
+    return _REQUEST % (
+        head.method,
+        head.target,
+        b"" if head.minor or fields.values(b"host") else b"host: \r\n",
+        fields.onward(_OVERWRITTEN if head.minor else _OVERWRITTEN_OR_NEW),
+        stamp.caller.lines,
+        _chain(fields, b"x-forwarded-for", stamp.caller.forwarded_for),
+        stamp.fly_request_id,
+        _chain(fields, b"via", _VIA if head.minor else _VIA_1_0),
+        stamp.unix_us,
+        more,
     )
-    return b"".join(lines)
 
 
 def response_bytes(head: ResponseHead, stamp: Stamp, own_lines: bytes, *, keep_length: bool) -> bytes:
     """Return the head to send to the client; `own_lines` frame the body and rule the connection."""
-    via = b", ".join([*head.fields.values(b"via"), _VIA])
-    dropped = _OF_RESPONSE if keep_length else _OF_RESPONSE | {b"content-length"}
-    lines = [b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)]
-    lines += [b"%b: %b\r\n" % field for field in end_to_end(head.fields, dropped)]
-    lines.append(
-        b"%bServer: %b\r\nVia: %b\r\nFly-Request-Id: %b\r\n\r\n"
-        % (own_lines, stamp.edge.server, via, stamp.fly_request_id)
+    return b"HTTP/1.1 %d %b\r\n%b%bServer: %b\r\nVia: %b\r\nFly-Request-Id: %b\r\n\r\n" % (
+        head.status,
+        head.reason,
+        head.fields.onward(_OF_RESPONSE if keep_length else _OF_RESPONSE_OR_LENGTH),
+        own_lines,
+        stamp.caller.edge.server,
+        _chain(head.fields, b"via", _VIA),
+        stamp.fly_request_id,
     )
-    return b"".join(lines)
 
 
 def interim_bytes(head: ResponseHead) -> bytes:
     """Return a 1xx response to pass on."""
-    fields = end_to_end(head.fields, frozenset({b"content-length"}))
-    lines = b"".join(b"%b: %b\r\n" % field for field in fields)
-    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, lines)
+    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, head.fields.onward(_LENGTH))
+
+
+def _chain(fields: Fields, name: bytes, own: bytes) -> bytes:
+    """Return the list field of that name with our own member at its end."""
+    before = fields.values(name)
+    return b", ".join([*before, own]) if before else own
 
 
 def own_response(stamp: Stamp, status: int, reason: str, text: str, *, more: bytes, with_body: bool) -> bytes:
@@ -133,6 +163,6 @@ def own_response(stamp: Stamp, status: int, reason: str, text: str, *, more: byt
     head = (
         b"HTTP/1.1 %d %b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
         b"%bServer: %b\r\nVia: %b\r\nFly-Request-Id: %b\r\n\r\n"
-        % (status, reason.encode(), len(body), more, stamp.edge.server, _VIA, stamp.fly_request_id)
+        % (status, reason.encode(), len(body), more, stamp.caller.edge.server, _VIA, stamp.fly_request_id)
     )
     return head + body if with_body else head

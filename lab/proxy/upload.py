@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 RETRY_BYTES: Final = 10_000_000
 REPLAY_BYTES: Final = 1_000_000
-_IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 
 
 class Upload:
@@ -35,7 +35,7 @@ class Upload:
     ) -> None:
         """Send `head` and its `body`, of which `payload` was read already."""
         self.fault: Exception | None = None
-        self.repeatable = head.method in _IDEMPOTENT
+        self.repeatable = head.method in IDEMPOTENT
         self._client = client
         self._head = head
         self._body = body

@@ -140,6 +140,19 @@ class Upstreams:
         """Return what is known of one of the app's services."""
         return self._balancer.route(service)
 
+    def at_hand(self, search: Search) -> Upstream | None:
+        """Return an idle connection to the Machine that is to be used, if there is one; raise `NoCandidateError`."""
+        lease = self._balancer.lease_now(search)
+        if lease is None:
+            return None
+        link = None
+        if not lease.cold:
+            link = self.pool.take(lease.backend.machine_id, lease.route.service.internal_port)
+        if link is None:
+            lease.release()
+            return None
+        return Upstream(lease, link, reused=True)
+
     async def obtain(self, search: Search, *, pooled: bool) -> Upstream:
         """Return a connection to a Machine, waking one if need be; raise `NoCandidateError`.
 

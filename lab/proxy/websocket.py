@@ -95,9 +95,12 @@ class WebSocket:
                 pass_resets(self._client, self._upstream.link)
 
     def go_away(self) -> None:
-        """Tell the client that its Machine goes: now, or when the frame under way has ended."""
+        """Tell the client that its Machine goes: now, or when the frame under way has ended.
+
+        Once the Machine has closed its half, the client's is closed, too, and takes no more.
+        """
         self._leaving = True
-        if self._ends.between and not self._client.lost:
+        if self._ends.between and not self._client.lost and not self._upstream.link.at_eof:
             self._client.write(self._to_client(b""))
 
     def _to_client(self, data: bytes) -> bytes:

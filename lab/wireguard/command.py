@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab import remote
 from lab.errors import UsageError
-from lab.wireguard.peers import GENERATED, MAX_INTERFACE_NAME
+from lab.wireguard.peers import GENERATED
 
 if TYPE_CHECKING:
     import argparse
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Ask = Callable[[dict[str, Any]], dict[str, Any]]
 
 _GATEWAY_SECONDS = 30  # until a restarted one is back
+_USABLE = re.compile(r"[A-Za-z0-9_=+.-]{1,15}\.conf")  # by wg-quick; 15 is IFNAMSIZ - 1
 _STDOUT = "stdout"  # flyctl's word for it
 _COLUMNS = (("NAME", "name"), ("REGION", "region"), ("PEER IP", "peer_ip"))
 _WARNING = """\
@@ -56,16 +57,14 @@ def _create(arguments: argparse.Namespace, request: dict[str, Any], ask: Ask) ->
     print(f"Created WireGuard peer {peer['name']!r} in region {peer['region']} for {organisation}.", file=sys.stderr)
     print(_WARNING, file=sys.stderr)
     if arguments.file != _STDOUT:
-        print(f"Wrote the configuration to {arguments.file}.{_advice(Path(arguments.file).stem)}", file=sys.stderr)
+        print(f"Wrote the configuration to {arguments.file}.{_advice(Path(arguments.file).name)}", file=sys.stderr)
     return 0
 
 
-def _advice(stem: str) -> str:
-    if len(stem) > MAX_INTERFACE_NAME:
-        return (
-            f" Rename it: wg-quick would name the interface so, and that takes {MAX_INTERFACE_NAME} characters at most."
-        )
-    return ""
+def _advice(file_name: str) -> str:
+    if _USABLE.fullmatch(file_name):
+        return ""
+    return " Rename it: wg-quick names the interface after it, and takes at most 15 of a-z A-Z 0-9 _ = + . - and .conf."
 
 
 @contextmanager

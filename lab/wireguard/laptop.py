@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,8 +51,9 @@ class Laptop:
 
     @property
     def env(self) -> Mapping[str, str]:
-        """What programs on it are to have in their environment."""
-        return {"PATH": os.pathsep.join([_PROGRAMS, os.environ.get("PATH", os.defpath)])}
+        """What programs on it are to have in their environment: the probe is found, as on a shell Machine."""
+        own = str(Path(sys.executable).parent)
+        return {"PATH": os.pathsep.join([_PROGRAMS, own, os.environ.get("PATH", os.defpath)])}
 
     @classmethod
     async def start(

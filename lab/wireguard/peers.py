@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 LAPTOP = "laptop"  # the peer, and the host, that `--laptop` gives every organisation
 PORT = 51820
-MAX_INTERFACE_NAME = 15  # IFNAMSIZ - 1; wg-quick names the interface after the file
 GENERATED = "interactive-"
 _MOST_PEERS = 256
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -44,7 +43,7 @@ class Peer:
 def new_peer(network: Network, known: Mapping[str, Peer], name: str, region: str, public_key: str) -> Peer:
     """Return a peer of `network` with a free address; raise `LabError` when it cannot be among the `known` ones."""
     if not _NAME.fullmatch(name):
-        raise LabError(f"expected a peer name of letters, digits and dashes, got {name[:99]!r}")
+        raise LabError(f"expected a peer name of at most 63 letters, digits and dashes, got {name[:99]!r}")
     if not _REGION.fullmatch(region):
         raise LabError(f"expected a region of three letters like ams, got {region[:99]!r}")
     if name.lower() in (other.lower() for other in known):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,18 +66,17 @@ class Admin:
         self._suspender = suspender
         self._directory = directory
         self._caller_seconds = caller_seconds
-        self._guard = Guard(context)
+        self.guard = Guard(context)
         self._actions = Actions(context, departure, suspender)
-        self.web_app = web.Application(middlewares=[self._guard.middleware])
+        self.web_app = web.Application()
         websockets = WebSockets()
-        self.web_app.on_response_prepare.extend((self._guard.mark, websockets.note))
+        self.web_app.on_response_prepare.extend((self.guard.mark, websockets.note))
         self.web_app.on_shutdown.append(websockets.close)
         self.web_app.add_routes(
             [
                 web.get("/", self._panel),
                 web.get("/api/status", self._status),
                 web.post("/api/sleep", self._actions.sleep),
-                web.get("/healthz", self._healthz),
                 web.get("/whoami", self._whoami),
                 web.get("/static/{name}", self._static),
                 web.get(f"/{PROBE}", self._probe),
@@ -92,9 +92,11 @@ class Admin:
             await self._runner.setup()
         else:
             await self._start_with_app(self._context.config.app)
-        if self._runner.server is None:
+        server = self._runner.server
+        if server is None:
             raise RuntimeError("expected a server after AppRunner.setup(), got None")
-        self._connections = Connections("admin", listening, self._runner.server, self._context, self._caller_seconds)
+        server.request_handler = partial(self.guard.answer, application=server.request_handler)
+        self._connections = Connections("admin", listening, server, self._context, self._caller_seconds)
         self._connections.start()
 
     async def _start_with_app(self, app: tuple[str, str]) -> None:
@@ -106,7 +108,7 @@ class Admin:
 
     async def drain(self, seconds: float) -> int:
         """Answer what has arrived, welcome nothing new; return how many connections were cut after `seconds`."""
-        self._guard.draining = True
+        self.guard.draining = True
         _, cut = await asyncio.gather(
             _within(seconds, "on_shutdown", self._runner.shutdown()), self._connections.drain(seconds)
         )
@@ -124,7 +126,7 @@ class Admin:
             connection.visit if connection is not None else None,
             self._directory.known() if self._directory is not None else None,
             status.Sleep(config.idle_exit_seconds, config.idle_action, self._actions.off, self._suspender.failure),
-            draining=self._guard.draining,
+            draining=self.guard.draining,
         )
 
     async def _panel(self, request: web.Request) -> web.Response:
@@ -143,11 +145,6 @@ class Admin:
         from private_svc.web import status  # noqa: PLC0415 - see above
 
         return _fresh(json_line(status.as_json(self.look(request))))
-
-    async def _healthz(self, _: web.Request) -> web.Response:
-        """Say whether new work is welcome."""
-        draining = self._guard.draining
-        return web.Response(status=503 if draining else 200, text="draining\n" if draining else "ok\n")
 
     async def _whoami(self, request: web.Request) -> web.Response:
         """Echo the request, without its secrets, and who sent it."""

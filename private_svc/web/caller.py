@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from private_svc.ingress import Caller, Ingress
-from private_svc.web.connection import Connection
+from private_svc.web.malformed import Handler
 
 if TYPE_CHECKING:
     from aiohttp import web
+
+    from private_svc.web.connection import Connection
 
 
 def caller_of(request: web.Request) -> Caller:
@@ -19,10 +21,15 @@ def caller_of(request: web.Request) -> Caller:
     connection = connection_of(request)
     if connection is None:
         return Caller(Ingress.UNKNOWN, request.remote or "")
-    return connection.caller(tuple(request.headers.getall("Fly-Client-IP", ())))
+    return connection.caller(said_client(request))
 
 
-def connection_of(request: web.Request) -> Connection | None:
+def said_client(request: web.Request) -> tuple[str, ...]:
+    """Return every value of `Fly-Client-IP`, which may be forged."""
+    return tuple(request.headers.getall("Fly-Client-IP", ()))
+
+
+def connection_of(request: web.BaseRequest) -> Connection | None:
     """Return the connection that `request` came on, while it is open."""
-    protocol = request.transport.get_protocol() if request.transport is not None else None
-    return protocol if isinstance(protocol, Connection) else None
+    protocol = request.protocol
+    return protocol.connection if isinstance(protocol, Handler) and protocol.transport is not None else None

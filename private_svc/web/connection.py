@@ -8,6 +8,8 @@ connection is really gone. So each of its protocol handlers is wrapped in a `Con
   way, between two looks `caller_seconds` apart. The kernel's account counts (tcp(7), TCP_INFO): what sendfile(2) sends
   never passes asyncio.
 - Who does neither is disconnected. A look that comes late was slept through: the Machine was suspended.
+- Who closes their half may still read: `nc -N` does. They are answered, if that takes no longer than
+  `HALF_CLOSED_SECONDS`; most who close their half have gone.
 - Requests that arrive together take turns with everybody else's: from Python 3.12 on, where tasks start eagerly,
   aiohttp would answer all of them first.
 """
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 LATE_SECONDS = 1.0
 JUST_NOW_SECONDS = 0.1  # what was read this lately may be a request that aiohttp is about to hand on
+JUST_ANSWERED_SECONDS = 0.01  # so may be one that was read together with the one before
+HALF_CLOSED_SECONDS = 2.0
 TCP_INFO = struct.Struct("=24xI92xQQ8xI")  # linux/tcp.h: packets unacked; bytes acked, received and not sent
 
 
@@ -49,10 +53,10 @@ class Connection(asyncio.Protocol):
         self._heard_s = float("-inf")  # when we last read something that is not answered yet
         self._heard_more = False  # since the last request began
         self._is_deaf = False
+        self._said_all = False  # the caller has closed their half
         self._request: web.BaseRequest | None = None  # in flight
         self._stood: tuple[int | None, int | None] = (None, None)
         self.ended: asyncio.Future[None] = self._loop.create_future()
-        self.in_flight = 0
         self.visit: Visit | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -73,9 +77,16 @@ class Connection(asyncio.Protocol):
             self._heard_s, self._heard_more = self._loop.time(), True
             self._handler.data_received(data)
 
-    def eof_received(self) -> bool | None:
-        """Pass on."""
-        return self._handler.eof_received()
+    def eof_received(self) -> bool:
+        """Pass on, and keep our half open while there may be an answer to come."""
+        self._handler.eof_received()
+        self._said_all = True
+        if self._is_deaf or (self._request is None and self._heard_s == float("-inf")):
+            return False
+        if self._request is None:
+            self._loop.call_later(JUST_NOW_SECONDS, self._close_unless_asked)
+        self._loop.call_later(HALF_CLOSED_SECONDS, self.transport.close)
+        return True
 
     def pause_writing(self) -> None:
         """Pass on."""
@@ -100,16 +111,11 @@ class Connection(asyncio.Protocol):
         return self._who(self.peer, self.local, fly_client_ip)
 
     async def request_began(self, request: web.BaseRequest, caller: Caller, doing: str, *, is_work: bool) -> None:
-        """Note that the headers of `request` are complete; it is in flight until the current task ends."""
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("expected to be called by the task that answers the request")
-        self.in_flight += 1
+        """Note that the headers of `request` are complete; it is in flight until its answer is out."""
         self._request = request
         if self.visit is not None:
             self.visit.caller = caller
             self._activity.begin(self.visit, doing, is_work=is_work)
-        task.add_done_callback(self._request_ended)
         if self._heard_more:
             self._heard_more = False
         else:
@@ -128,17 +134,27 @@ class Connection(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """Tell whether nobody would miss an answer if it were closed now."""
-        if self.visit is None or self.in_flight or self.transport.is_closing():
+        if self.visit is None or self._request is not None or self.transport.is_closing():
             return False
-        return self._loop.time() - self._heard_s > JUST_NOW_SECONDS and not _has_unread(self._socket)
+        now_s = self._loop.time()
+        if now_s - self._heard_s <= JUST_NOW_SECONDS or now_s - self._waiting_since_s <= JUST_ANSWERED_SECONDS:
+            return False
+        return not _has_unread(self._socket)
 
-    def _request_ended(self, _: asyncio.Task[object]) -> None:
-        self.in_flight -= 1
-        if not self.in_flight and not self.ended.done():
-            self._request = None
-            self._waiting_since_s, self._heard_s = self._loop.time(), float("-inf")
-            if self.visit is not None:
-                self._activity.done(self.visit)
+    def request_ended(self, request: web.BaseRequest) -> None:
+        """Note that the answer to `request` is out, or cannot be; one that never began does not count."""
+        if self._request is not request:
+            return
+        self._request = None
+        self._waiting_since_s, self._heard_s = self._loop.time(), float("-inf")
+        if self.visit is not None:
+            self._activity.done(self.visit)
+        if self._said_all:
+            self._loop.call_later(JUST_ANSWERED_SECONDS, self._close_unless_asked)
+
+    def _close_unless_asked(self) -> None:
+        if self._request is None:
+            self.transport.close()
 
     def _look_in(self, seconds: float) -> None:
         self._look_at_s = self._loop.time() + seconds

@@ -38,7 +38,7 @@ class Connections:
         self._server = server
         self._context = context
         self._caller_seconds = caller_seconds
-        self._acceptor = Acceptor(self._loop, listening, self._take, self._make_room, limit=open_at_most)
+        self._acceptor = Acceptor(self._loop, self._loop, listening, self._take, self._make_room, limit=open_at_most)
         self._open: dict[asyncio.Task[None], Connection] = {}  # the longest here first
 
     def start(self) -> None:
@@ -73,6 +73,7 @@ class Connections:
         context = self._context
         handler = Handler(self._server, context)
         connection = Connection(handler, self._name, context.who, context.activity, self._caller_seconds)
+        handler.connection = connection
         task = self._loop.create_task(self._see_to_its_end(connection, accepted))
         self._open[task] = connection
         task.add_done_callback(self._gone)

@@ -1,4 +1,8 @@
-"""What every request passes: who is calling, may they, and what every answer says about this Machine."""
+"""What every request passes: who is calling, may they, and what every answer says about this Machine.
+
+The guard stands before the application, not in it: who is refused, or only asks whether this Machine is well, is
+answered before anything is routed.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
 
 from private_svc import logs
 from private_svc.ingress import Ingress
-from private_svc.web.caller import caller_of, connection_of
+from private_svc.web.caller import connection_of, said_client
 from private_svc.web.marks import marks
 from private_svc.web.negotiate import Form, negotiate
 from private_svc.web.origin import is_our_name
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from private_svc.context import Context
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+AnyResponse = TypeVar("AnyResponse", bound=web.StreamResponse)
 
 REFUSAL = (
     "403: this service is private, and you came in through a public address of its app.\n"
@@ -32,8 +37,11 @@ NOT_OUR_NAME = (
     "421: this service does not know itself by the name in your Host header.\n"
     "Use its .flycast or .internal name or its address, or add the name to ALLOWED_HOSTS.\n"
 )
+CONTINUE = "100-continue"  # the one expectation there is (RFC 9110 section 10.1.1)
+NOT_EXPECTED = f"417: expected {CONTINUE} in Expect, got something else.\n"
 PATH_AT_MOST = 200
 HEALTH_PATH = "/healthz"
+HEALTH_METHODS = ("GET", "HEAD")
 APP_PATH = "/app/"
 SWITCHING_PROTOCOLS = 101
 CALLER_GONE = 499  # in the accounts alone: who would see it has left
@@ -45,7 +53,7 @@ APP_POLICY = "frame-ancestors 'none'; base-uri 'none'"  # unless the application
 
 
 class Guard:
-    """Stands in front of every handler."""
+    """Stands in front of the application."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -55,35 +63,40 @@ class Guard:
         self._allowed_hosts = (context.config.allowed_hosts or ()) + own
         self.draining = False
 
-    @web.middleware
-    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refuse the public; answer everybody else, whatever goes wrong, and log it."""
+    async def answer(self, request: web.Request, application: Handler) -> web.StreamResponse:
+        """Refuse the public; have everybody else answered, whatever goes wrong, and log it."""
         started_s = time.perf_counter()
         connection = connection_of(request)
         if connection is None:  # who it was cannot be told any more, so nothing may come of it
             return web.Response(status=CALLER_GONE)
-        caller = caller_of(request)
+        caller = connection.caller(said_client(request))
         self._activity.requests[caller.ingress] += 1
         exposed = caller.ingress is Ingress.PUBLIC
         if exposed:
             self._context.exposure.through(request.headers.get("X-Forwarded-For", "").rpartition(",")[2])
         refused = exposed and self._private_only
-        is_work = not (refused or caller.ingress is Ingress.PLATFORM or request.path == HEALTH_PATH)
-        await connection.request_began(request, caller, f"{request.method} {_path(request)}", is_work=is_work)
+        about_health = request.path == HEALTH_PATH
+        is_work = not (refused or about_health or caller.ingress is Ingress.PLATFORM)
+        path = HEALTH_PATH if about_health else _path(request)
+        await connection.request_began(request, caller, f"{request.method} {path}", is_work=is_work)
         if refused:
             self._context.exposure.refuse(caller)
-            response: web.StreamResponse = web.Response(status=403, text=REFUSAL)
-        elif request.path != HEALTH_PATH and not is_our_name(_host(request), self._allowed_hosts):
-            response = web.Response(status=421, text=NOT_OUR_NAME)
+            response: web.StreamResponse = self._marked(request, web.Response(status=403, text=REFUSAL))
+        elif request.headers.get("Expect", CONTINUE).lower() != CONTINUE:
+            response = self._marked(request, web.Response(status=417, text=NOT_EXPECTED))
+        elif about_health:
+            response = self._marked(request, self._health(request))
+        elif not is_our_name(_host(request), self._allowed_hosts):
+            response = self._marked(request, web.Response(status=421, text=NOT_OUR_NAME))
         else:
-            response = await _answer(request, handler)
+            response = await _answer(request, application)
         self._activity.answers[caller.ingress, response.status] += 1
         self._activity.drained += self.draining
-        if request.path != HEALTH_PATH and not refused:
+        if not (about_health or refused):
             logs.event(
                 "request",
                 method=request.method,
-                path=_path(request),
+                path=path,
                 status=response.status,
                 ms=round((time.perf_counter() - started_s) * 1000, 1),
                 ingress=caller.ingress,
@@ -91,20 +104,33 @@ class Guard:
             )
         return response
 
+    def _health(self, request: web.Request) -> web.Response:
+        """Say whether new work is welcome."""
+        if request.method not in HEALTH_METHODS:
+            response = problem(request, 405, "Method Not Allowed")
+            response.headers["Allow"] = ",".join(HEALTH_METHODS)
+            return response
+        return web.Response(status=503, text="draining\n") if self.draining else web.Response(text="ok\n")
+
     async def mark(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Add what every answer carries, just before it leaves."""
+        """Add what every answer carries to one of the application, just before it leaves; for `on_response_prepare`."""
+        self._marked(request, response)
+        if response.status == SWITCHING_PROTOCOLS:
+            connection = connection_of(request)
+            if connection is not None and connection.visit is not None:
+                connection.visit.doing = f"WebSocket {_path(request)}"
+
+    def _marked(self, request: web.Request, response: AnyResponse) -> AnyResponse:
+        """Add what every answer carries, and return it."""
         context = self._context
         context.boot.stamp("first_response")
         response.headers.update(marks(context))
         policy = APP_POLICY if request.path.startswith(APP_PATH) else PANEL_POLICY
         response.headers.setdefault("Content-Security-Policy", policy)
-        connection = connection_of(request)
-        if response.status == SWITCHING_PROTOCOLS:
-            if connection is not None and connection.visit is not None:
-                connection.visit.doing = f"WebSocket {_path(request)}"
-        elif self.draining or "Upgrade" in request.headers:  # aiohttp may read nothing more after a declined upgrade
-            response.force_close()
+        if response.status != SWITCHING_PROTOCOLS and (self.draining or "Upgrade" in request.headers):
+            response.force_close()  # aiohttp may read nothing more after a declined upgrade
             response.headers["Connection"] = "close"  # aiohttp chose this header before it asked us
+        return response
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -114,12 +140,13 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _raised(request, error)
     except web.RequestPayloadError:
         return problem(request, 400, "expected a body as its headers announce it")
-    except Exception:  # noqa: BLE001 - the edge: one broken handler must not show its insides or stop the service
-        if request.transport is None:
+    except Exception as error:  # noqa: BLE001 - the edge: one broken handler must not show its insides or stop us
+        transport = request.transport
+        if transport is None or (transport.is_closing() and isinstance(error, ConnectionError)):
             return web.Response(status=CALLER_GONE)
         logs.event("handler failed", level=logging.ERROR, exc_info=True, path=_path(request))
         if request.writer.output_size:
-            request.transport.close()  # an answer that has begun cannot become another
+            transport.close()  # an answer that has begun cannot become another
         return problem(request, 500, "Internal Server Error")
 
 

@@ -29,7 +29,9 @@ LINGER_SECONDS = 2.0  # for the rest of a body that nobody wants, so that its se
 class Handler(web.RequestHandler):
     """aiohttp's side of one connection."""
 
-    __slots__ = ("_context",)
+    __slots__ = ("_context", "connection")
+
+    connection: Connection  # whose side it is
 
     def __init__(self, server: web.Server, context: Context) -> None:
         # Only we close idle connections: aiohttp would, on waking from a suspension, with a request on its way.
@@ -41,6 +43,15 @@ class Handler(web.RequestHandler):
             lingering_time=LINGER_SECONDS,
         )
         self._context = context
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send what is left of an answer; then its request is no longer in flight."""
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self.connection.request_ended(request)
 
     def handle_error(
         self,

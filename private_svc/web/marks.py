@@ -13,4 +13,4 @@ ALWAYS = {"Server": "private-svc", "X-Content-Type-Options": "nosniff", "Referre
 def marks(context: Context) -> dict[str, str]:
     """Return the headers that every answer carries."""
     timing = context.boot.server_timing(context.awake.resumed_s)
-    return ALWAYS | {"X-Machine-Id": context.machine.machine_id, "Server-Timing": timing}
+    return {**ALWAYS, "X-Machine-Id": context.machine.machine_id, "Server-Timing": timing}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from private_svc.ingress import Ingress
-from private_svc.web.connection import Connection
+from private_svc.web.caller import connection_of
 from private_svc.web.connections import CALLER_SECONDS, Connections
 from private_svc.web.marks import marks
 
@@ -47,11 +47,11 @@ class Scrape:
         await self._server.shutdown(0)
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
-        protocol = request.transport.get_protocol() if request.transport is not None else None
-        if not isinstance(protocol, Connection):  # it has gone again
+        connection = connection_of(request)
+        if connection is None:  # it has gone again
             return web.Response(status=500)
-        caller = protocol.caller(())
-        await protocol.request_began(request, caller, f"{request.method} {request.path[:100]}", is_work=False)
+        caller = connection.caller(())
+        await connection.request_began(request, caller, f"{request.method} {request.path[:100]}", is_work=False)
         response = await self._answer_to(request, caller)
         response.headers.update(marks(self._context))
         return response

@@ -1,8 +1,8 @@
-"""Time the probe's phases against `curl -w` and the truth, in one run: `python -m tests.bench.phases [ROUNDS]`.
+"""One request timed by the probe and by `curl -w`, each phase delayed by a known time where it really happens.
 
-Each phase is delayed by a known time where it really happens: a nameserver holds its answer, a wire (a TUN device that
-sends every packet back with its ends exchanged) holds the SYN, the app holds its first byte and its last.  All of it is
-in a network namespace of its own; probe and curl are the real programs, taken in turn.
+A nameserver holds its answer, a wire (a TUN device that sends every packet back with its ends exchanged) holds the SYN,
+the app holds its first byte and its last.  `python -m tests.bench.phases` does it in namespaces of its own, with the
+real programs, and prints JSON: for the probe and for curl, the ms of every phase.
 """
 
 from __future__ import annotations
@@ -133,34 +133,24 @@ def curled(port: int) -> Phases:
     return {name: moments_ms[n + 1] - moments_ms[n] for n, name in enumerate(TRUTH_MS)}
 
 
-def measure(rounds: int) -> None:
-    """Take turns and print a table."""
+def measure() -> dict[str, Phases]:
+    """Time a request with each: the probe's cold one and its warm one, two of curl's."""
     wire()
     nameserver()
     port = app()
-    by_probe: list[Phases] = []
-    by_curl: list[Phases] = []
-    for _ in range(rounds):
-        by_probe += probed(port)
-        by_curl += [curled(port), curled(port)]
-    heading = f"median ms of {len(by_probe)}"
-    print(f"{heading:<20}{'truth':>8}{'probe':>8}{'curl':>8}{'off truth':>11}{'off curl':>10}")
-    for name, truth_ms in TRUTH_MS.items():
-        probe_ms = statistics.median(phases[name] for phases in by_probe)
-        curl_ms = statistics.median(phases[name] for phases in by_curl)
-        off_truth_ms, off_curl_ms = probe_ms - truth_ms, probe_ms - curl_ms
-        print(f"{name:<20}{truth_ms:>8.1f}{probe_ms:>8.1f}{curl_ms:>8.1f}{off_truth_ms:>+11.2f}{off_curl_ms:>+10.2f}")
-    print("target: each phase within 2 ms of the truth and of curl")
+    return {"probe": _middle(probed(port)), "curl": _middle([curled(port), curled(port)])}
+
+
+def _middle(requests: list[Phases]) -> Phases:
+    return {name: statistics.median(phases[name] for phases in requests) for name in TRUTH_MS}
 
 
 def main() -> None:
     """Go into namespaces of one's own, then measure."""
-    rounds = sys.argv[1] if len(sys.argv) > 1 else "10"
     if os.environ.get(INSIDE):
-        measure(int(rounds))
+        print(json.dumps(measure()))
         return
-    program = [sys.executable, "-m", "tests.bench.phases", rounds]
-    command = ["unshare", "--user", "--map-root-user", "--net", "--mount", *program]
+    command = ["unshare", "--user", "--map-root-user", "--net", "--mount", sys.executable, "-m", "tests.bench.phases"]
     sys.exit(subprocess.run(command, env=os.environ | {INSIDE: "1"}, check=False).returncode)
 
 

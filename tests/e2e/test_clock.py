@@ -36,6 +36,7 @@ def late_by(lab: RunningLab, machine_id: str) -> float:
     return time.time() - float(told(lab.on(machine_id, "date", "+%s.%N")))
 
 
+@pytest.mark.long
 def test_a_resumed_service_has_a_late_clock_for_a_while_and_nothing_else_changes() -> None:
     with RunningLab(f"--fault=clock-jump={LATE_SECONDS}") as lab:
         machine_id = str(lab.status()["machines"][0]["id"])

@@ -105,6 +105,33 @@ def test_an_app_that_never_binds_is_told_by_the_deploy_and_lost_questions_time_o
         lab.wait_for("fault lost-dns: a question is not answered")
 
 
+def test_faults_are_switched_from_another_terminal() -> None:
+    with RunningLab() as lab:
+        fault = [*LAB, "fault", "--lab", str(lab.process.pid)]
+
+        def switched(*changes: str) -> tuple[int, str]:
+            done = subprocess.run([*fault, *changes], capture_output=True, text=True, timeout=60, check=False)
+            return done.returncode, done.stdout + done.stderr
+
+        assert switched() == (0, "faults on: none\n")
+        assert switched("lost-dns=100", "crash-mid-request=50") == (
+            0,
+            "faults on: crash-mid-request=50, lost-dns=100\n",
+        )
+        assert lab.on("shell", "dig", "+time=1", "+tries=1", "private-svc.flycast", "aaaa").returncode == 9
+        assert switched("lost-dns=off") == (0, "faults on: crash-mid-request=50\n")
+        assert lab.shell("dig +short aaaa private-svc.flycast").startswith("fdaa:")
+        since = len(lab.lines)
+        half = r"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf"
+        lab.on("shell", "sh", "-c", f"(printf '{half}'; sleep 1) | timeout 9 nc private-svc.flycast 80")
+        lab.wait_for("fault crash-mid-request: the app is killed, busy for 50ms", since)
+        assert switched("crash-mid-request=off", "stale-dns=3") == (0, "faults on: stale-dns=3\n")
+        assert switched("lost=1")[0] == 2
+        assert switched("clock-jump=3") == (
+            2, "flycast-lab: --fault clock-jump: a lab that is up cannot switch it; give it to 'flycast-lab up'\n"
+        )  # fmt: skip
+
+
 def test_requests_that_race_a_stop_all_succeed(tmp_path: Path) -> None:
     """The app is told to stop, and for 200 ms the proxy goes on sending it requests."""
     stops = 4

@@ -64,6 +64,7 @@ def test_the_image_is_the_file_system_and_init_adds_its_own(tmp_path: Path) -> N
     assert not {"home", "var", "root"} & lines, said
 
 
+@pytest.mark.long
 @needs_ids
 def test_the_caller_s_umask_does_not_close_the_image_to_its_user(tmp_path: Path) -> None:
     before = os.umask(0o077)
@@ -82,6 +83,7 @@ def test_user_groups_and_home_are_the_image_s(tmp_path: Path) -> None:
     assert "[info] /place\n" in said
 
 
+@pytest.mark.long
 def test_environment_directory_and_entrypoint_are_the_image_s(tmp_path: Path) -> None:
     said = said_by(
         tmp_path, "echo $A $FLY_APP_NAME; pwd", {"place": FOLDER},
@@ -90,11 +92,13 @@ def test_environment_directory_and_entrypoint_are_the_image_s(tmp_path: Path) ->
     assert re.findall(r"\[info\] (first|b=c small|/place|end)\n", said) == ["first", "b=c small", "/place", "end"], said
 
 
+@pytest.mark.long
 def test_a_command_takes_the_place_of_cmd_and_not_of_entrypoint(tmp_path: Path) -> None:
     said = said_by(tmp_path, "", options=("--command=other",), Entrypoint=["sh", "-c", 'echo "$1"', "entry"])
     assert "[info] other\n" in said
 
 
+@pytest.mark.long
 def test_a_higher_layer_replaces_and_takes_away(tmp_path: Path) -> None:
     below = {"d/a": "1", "d/b": "1", "o/x": "1", "o/y/z": "1", "file": "1", "dir/in": "1", "link": "-> /d/a"}
     above = {
@@ -111,6 +115,7 @@ def test_a_higher_layer_replaces_and_takes_away(tmp_path: Path) -> None:
     assert re.findall(r"\[info\] (a|b|x|z|new|now)\n", said) == ["b", "now", "new"], said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "entries",
     [

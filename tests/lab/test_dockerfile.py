@@ -26,6 +26,8 @@ def test_a_command_stands_on_the_line_of_its_instruction() -> None:
     assert image_command("CMD\nfoo\n") == ()
 
 
-@pytest.mark.parametrize("text", ["\n" * 200_000, f"CMD x{' ' * 200_000}y", f"CMD {'[' * 20_000}"], ids=["lines", "gap", "["])
+@pytest.mark.parametrize(
+    "text", ["\n" * 200_000, f"CMD x{' ' * 200_000}y", f"CMD {'[' * 20_000}"], ids=["lines", "gap", "["]
+)
 def test_a_dockerfile_of_much_of_the_same_is_read(text: str) -> None:
     assert image_command(text)[:2] in {(), ("/bin/sh", "-c")}

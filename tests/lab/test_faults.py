@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 
 from lab.errors import UsageError
-from lab.faults import KINDS, NO_FAULTS, Faults, altered, help_text, parse
+from lab.faults import KINDS, NO_FAULTS, Faults, altered, help_text, parse, switch, switched_on
 
 ARGV = ("app", "--flag")
 
@@ -50,6 +50,23 @@ def test_a_mistake_says_what_was_expected(texts: list[str], said: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse(texts)
     assert str(caught.value) == said
+
+
+def test_faults_are_switched_on_and_off_while_the_lab_is_up() -> None:
+    faults = parse(["lost-dns=5", "never-bind"])
+    assert switched_on(faults) == ["never-bind", "lost-dns=5"]
+    switch(faults, ["lost-dns=7.5", "never-bind=off", "ignore-sigint"])
+    assert switched_on(faults) == ["ignore-sigint", "lost-dns=7.5"]
+    switch(faults, ["lost-dns=off", "ignore-sigint=off", "stale-dns=off"])
+    assert faults == Faults()
+
+
+@pytest.mark.parametrize("wrong", ["lost-dns=x", "lost", "clock-jump=1", "far-loss=off", "stop-race", "never-bind=on"])
+def test_one_wrong_switch_changes_nothing(wrong: str) -> None:
+    faults = parse(["dns-delay=5"])
+    with pytest.raises(UsageError, match="--fault"):
+        switch(faults, ["dns-delay=off", "slow-bind=3", wrong])
+    assert switched_on(faults) == ["dns-delay=5"]
 
 
 def test_the_starts_after_the_deploy_s_crash_as_often_as_was_asked() -> None:

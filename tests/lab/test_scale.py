@@ -30,7 +30,7 @@ def test_a_group_gets_its_own_parts_else_those_for_all_else_one_machine(
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "ams", "ams=0", "Amsterdam=1", "ams=1,,cdg=2", "1.5", "web:", ":1"])
 def test_a_scale_that_makes_no_sense_is_refused_with_what_was_expected(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--scale: expected a number, REGION=N or GROUP:REGION=N"):
+    with pytest.raises(UsageError, match=r"--scale: expected N, REGION=N or GROUP:REGION=N"):
         parse_scale(text)
 
 

@@ -65,7 +65,7 @@ async def test_out_of_file_descriptors_it_waits_says_so_once_and_goes_on(
 ) -> None:
     taken = Taken()
     listening.failures = [errno.EMFILE, errno.ENFILE]
-    acceptor = Acceptor(asyncio.get_running_loop(), listening, taken, no_room, limit=9)
+    acceptor = Acceptor(asyncio.get_running_loop(), asyncio.get_running_loop(), listening, taken, no_room, limit=9)
     acceptor.start()
     with socket.create_connection(listening.getsockname()):
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -79,7 +79,7 @@ async def test_out_of_file_descriptors_it_waits_says_so_once_and_goes_on(
 async def test_a_caller_that_has_gone_again_does_not_hold_up_the_next(listening: Failing, number: int) -> None:
     taken = Taken()
     listening.failures = [number] * 3
-    acceptor = Acceptor(asyncio.get_running_loop(), listening, taken, no_room, limit=9)
+    acceptor = Acceptor(asyncio.get_running_loop(), asyncio.get_running_loop(), listening, taken, no_room, limit=9)
     with socket.create_connection(listening.getsockname()):
         acceptor.finish()
     assert len(taken.connections) == 1
@@ -89,14 +89,14 @@ async def test_a_caller_that_has_gone_again_does_not_hold_up_the_next(listening:
 async def test_an_error_of_the_listening_socket_itself_is_not_retried(listening: Failing) -> None:
     listening.failures = [errno.EINVAL]
     with pytest.raises(OSError, match="Invalid argument"):
-        Acceptor(asyncio.get_running_loop(), listening, Taken(), no_room, limit=9).finish()
+        Acceptor(asyncio.get_running_loop(), asyncio.get_running_loop(), listening, Taken(), no_room, limit=9).finish()
 
 
 async def test_finishing_takes_everybody_who_is_queued_whatever_the_limit_and_may_be_repeated(
     listening: Failing,
 ) -> None:
     taken = Taken()
-    acceptor = Acceptor(asyncio.get_running_loop(), listening, taken, no_room, limit=1)
+    acceptor = Acceptor(asyncio.get_running_loop(), asyncio.get_running_loop(), listening, taken, no_room, limit=1)
     acceptor.start()
     callers = [socket.create_connection(listening.getsockname()) for _ in range(50)]
     acceptor.finish()

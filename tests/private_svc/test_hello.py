@@ -107,6 +107,17 @@ async def test_a_caller_that_never_closes_is_closed_when_its_time_is_up() -> Non
         await hello.drain(0)
 
 
+async def test_of_several_callers_that_never_close_each_has_its_own_time() -> None:
+    async with greeting(0.05) as (hello, activity, port), asyncio.timeout(PATIENCE_SECONDS):
+        for _ in range(3):
+            first, second = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+            for reader, writer in (second, first):
+                assert await reader.read() == b"hello\n"
+                await until_refused(writer, b"still here\n")
+        assert not activity.visits
+        await hello.drain(0)
+
+
 async def test_a_caller_that_floods_is_cut_when_its_time_is_up() -> None:
     async with greeting(0.05) as (hello, activity, port), asyncio.timeout(PATIENCE_SECONDS):
         _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -217,6 +217,29 @@ async def test_a_handler_that_breaks_shows_nothing_of_its_insides(write: Write) 
     assert "hunter2" not in answer.text
 
 
+async def test_a_websocket_that_closes_under_its_handler_is_no_failure_of_the_handler(
+    write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    module = write("""
+        async def late(request):
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            request.transport.close()
+            await socket.send_str("too late")
+        def make():
+            web_app = web.Application()
+            web_app.add_routes([web.get("/", late)])
+            return web_app
+    """)
+    async with (
+        site(APP=f"{module}:make") as here,
+        ClientSession() as session,
+        session.ws_connect(f"http://127.0.0.1:{here.port}/app/") as websocket,
+    ):
+        await websocket.receive()
+    assert "handler failed" not in {record.getMessage() for record in caplog.records}
+
+
 async def echoed(here: Site, session: ClientSession, module: str) -> None:
     """Open a WebSocket, see it counted, drain, and see it closed politely."""
     async with session.ws_connect(f"http://127.0.0.1:{here.port}/app/ws") as websocket:

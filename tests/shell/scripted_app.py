@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 TOKEN = "s3cret-0123456789"  # noqa: S105 - opens nothing but this
 _START_SECONDS = 0.03
+_ASLEEP_SECONDS = 1.0  # how long it was suspended, as its process sees it; a stop ends the process
 
 
 class ScriptedApp:
@@ -84,7 +85,7 @@ class ScriptedApp:
         mode = json.loads(request.partition("\r\n\r\n")[2])["mode"]
         with self._lock:
             self._up.remove(machine_id)
-            if mode == "stop":
-                self._began_s[machine_id] = None  # its process is gone
+            began_s = self._began_s[machine_id] or 0.0
+            self._began_s[machine_id] = None if mode == "stop" else began_s - _ASLEEP_SECONDS
         body = json.dumps({"status": "going", "mode": mode, "machine_id": machine_id})
         connection.sendall(f"HTTP/1.1 202 Accepted\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())

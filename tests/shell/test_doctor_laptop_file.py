@@ -194,3 +194,8 @@ def test_a_peer_file_does_not_go_with_here(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 2, done
     assert "--wireguard: expected on a laptop" in done.stderr
+
+
+def test_a_file_of_another_kind_is_told_once_and_not_line_by_line() -> None:
+    file = parse_peer_file("app = 'shop'\nprimary_region = 'ams'\n" * 100, "fly.conf", 0o600)
+    assert [flaw.got for flaw in content_flaws(file)] == ["no [Interface]"]

@@ -187,7 +187,7 @@ def test_two_hundred_changes_of_each_file_have_a_verdict(tmp_path: Path) -> None
 
 def test_a_date_is_text_to_flyctl_and_to_the_reader(tmp_path: Path) -> None:
     path = tmp_path / "fly.toml"
-    path.write_text('primary_region = 2026-11-20\nkill_signal = 10:00:00\n[processes]\nweb = 2026-11-20T10:00:00Z\n')
+    path.write_text("primary_region = 2026-11-20\nkill_signal = 10:00:00\n[processes]\nweb = 2026-11-20T10:00:00Z\n")
     assert verdict(path).kind is Kind.VALID
     found = read(path)
     assert (found.primary_region, found.kill_signal) == ("2026-11-20", "10:00:00")

@@ -74,12 +74,14 @@ def test_before_the_tunnel_is_up_only_the_gateways_udp_port_is_there() -> None:
     assert "bring it up there with: wg-quick up /run/laptop/peer.conf" in done.stderr
 
 
+@pytest.mark.long
 @wireguard
 def test_without_any_capability_the_tunnel_works() -> None:
     done = run("run", "--laptop", "--", "curl", "-sS", "http://private-svc.flycast/healthz", prefix=WITHOUT_RIGHTS)
     assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
 
 
+@pytest.mark.long
 @wireguard
 def test_kill_9_leaves_nothing_of_the_tunnel() -> None:
     before = leftovers.snapshot()
@@ -97,6 +99,7 @@ def test_kill_9_leaves_nothing_of_the_tunnel() -> None:
     assert leftovers.snapshot() == before
 
 
+@pytest.mark.long
 @wireguard
 def test_a_laptops_resolver_follows_the_tunnels_that_are_up() -> None:
     script = """
@@ -128,6 +131,7 @@ def test_a_host_without_a_tun_device_is_told_how_to_get_one() -> None:
     assert "modprobe tun" in run("doctor", prefix=hidden).stdout
 
 
+@pytest.mark.long
 @wireguard
 @pytest.mark.parametrize(
     ("program", "said"),

@@ -1,8 +1,8 @@
-"""Time the name server: `python -m tests.lab.bench.nameserver [SECONDS]`.
+"""Ways to measure the name server, which is a process of its own, on the server's core.
 
-The peer is dnspython alone, which parses a query, makes a response with one address and renders it, in the same run.
-Then a client in a process of its own asks over UDP: as fast as answers come, and at a steady rate, counting what is
-lost.  "No two alike": every query spells its name in other letters, so that no kept answer serves it.
+The peer is dnspython alone, which parses a query, makes a response with one address and renders it.  The client asks
+over UDP: as fast as answers come, or at a steady rate, counting what is lost.  "No two alike": every query spells its
+name in other letters, so that no kept answer serves it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import multiprocessing
 import random
 import select
 import socket
-import sys
 import time
+from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dns.message
@@ -21,8 +22,11 @@ import dns.rrset
 
 from lab.names import MachineRecord, View
 from lab.nameserver import NameServer
+from tests.bench import cores
+from tests.bench.row import BenchError, Pair
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
 NAMES = (
@@ -36,6 +40,8 @@ WINDOW = 32
 STEADY_PER_SECOND = 5000
 TICK_SECONDS = 0.002
 PATIENCE_SECONDS = 1.0
+START_SECONDS = 20.0
+SAMPLE_SECONDS = 1.0
 
 
 def view() -> View:
@@ -83,13 +89,17 @@ def queries() -> list[bytes]:
 class Client:
     """Sends numbered queries and counts the answers."""
 
-    def __init__(self, port: int, *, alike: bool = True) -> None:
+    def __init__(self, port: int, *, alike: bool) -> None:
         self._alike = alike
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         self._socket.connect(("127.0.0.1", port))
         self._queries = queries()
         self.sent = self.answered = 0
+
+    def close(self) -> None:
+        """Send and receive no more."""
+        self._socket.close()
 
     def send(self) -> None:
         """Send the next query."""
@@ -115,25 +125,27 @@ def _other_case(byte: int, change: int) -> int:
     return byte ^ 0x20 if change and chr(byte).isalpha() else byte
 
 
-def as_fast_as_it_can(port: int, seconds: float) -> tuple[float, int]:
-    """Keep some queries under way; return answers a second and how many were lost."""
-    client, end = Client(port), time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        while client.sent - client.answered < WINDOW:
-            client.send()
-        if not client.receive(PATIENCE_SECONDS):
-            break
-    return client.answered / seconds, _lost(client)
+def as_fast_as_it_can(port: int, seconds: float) -> float:
+    """Keep some queries under way; return answers a second."""
+    with closing(Client(port, alike=True)) as client:
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            while client.sent - client.answered < WINDOW:
+                client.send()
+            if not client.receive(PATIENCE_SECONDS):
+                raise BenchError(f"expected answers, got none for {PATIENCE_SECONDS} s")
+        return client.answered / seconds
 
 
-def steadily(port: int, seconds: float, *, alike: bool) -> tuple[float, int]:
-    """Send at a steady rate, whatever comes back; return queries a second and how many were lost."""
-    client, began = Client(port, alike=alike), time.perf_counter()
-    while (passed := time.perf_counter() - began) < seconds:
-        while client.sent < passed * STEADY_PER_SECOND:
-            client.send()
-        client.receive(TICK_SECONDS)
-    return client.sent / seconds, _lost(client)
+def lost_at_a_steady_rate(port: int, seconds: float) -> float:
+    """Send at a steady rate, no two alike, whatever comes back; return how many were never answered."""
+    with closing(Client(port, alike=False)) as client:
+        began = time.perf_counter()
+        while (passed := time.perf_counter() - began) < seconds:
+            while client.sent < passed * STEADY_PER_SECOND:
+                client.send()
+            client.receive(TICK_SECONDS)
+        return float(_lost(client))
 
 
 def _lost(client: Client) -> int:
@@ -142,24 +154,33 @@ def _lost(client: Client) -> int:
     return client.sent - client.answered
 
 
-def main() -> None:
-    """Measure and print a table."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
-    alone = peer(seconds)
+@contextmanager
+def serving() -> Iterator[int]:
+    """Run the name server; yield its port."""
     ours, theirs = multiprocessing.Pipe()
-    server = multiprocessing.Process(target=serve, args=(theirs,), daemon=True)
-    server.start()
-    port = ours.recv()
-    fast, fast_lost = as_fast_as_it_can(port, seconds)
-    steady, steady_lost = steadily(port, seconds, alike=True)
-    unlike, unlike_lost = steadily(port, seconds, alike=False)
-    server.kill()
-    print(f"{'queries a second':<42}{'':>9}{'ratio':>8}{'lost':>7}")
-    print(f"{'dnspython alone: parse, answer, render':<42}{alone:>9.0f}{1:>8.2f}{'':>7}")
-    print(f"{f'name server over UDP, {WINDOW} under way':<42}{fast:>9.0f}{fast / alone:>8.2f}{fast_lost:>7}")
-    print(f"{'name server at a steady rate':<42}{steady:>9.0f}{steady / alone:>8.2f}{steady_lost:>7}")
-    print(f"{'name server at that rate, no two alike':<42}{unlike:>9.0f}{unlike / alone:>8.2f}{unlike_lost:>7}")
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,), daemon=True)
+    with ours, theirs:
+        with cores.on(cores.SERVER):
+            server.start()
+        try:
+            if not ours.poll(START_SECONDS):
+                raise BenchError(f"expected the name server within {START_SECONDS} s")
+            yield int(ours.recv())
+        finally:
+            server.kill()
+            server.join()
+            server.close()
 
 
-if __name__ == "__main__":
-    main()
+@contextmanager
+def rates() -> Iterator[Pair]:
+    """Compare the name server with dnspython alone."""
+    with serving() as port:
+        yield Pair(partial(as_fast_as_it_can, port, SAMPLE_SECONDS), partial(peer, SAMPLE_SECONDS))
+
+
+@contextmanager
+def losses() -> Iterator[Pair]:
+    """Count what is lost."""
+    with serving() as port:
+        yield Pair(partial(lost_at_a_steady_rate, port, SAMPLE_SECONDS))

@@ -201,3 +201,22 @@ async def test_aiohttp_s_client_and_server_see_1001_and_an_orderly_end(place: Pl
         assert message.data == 1001
     assert await asyncio.wait_for(ended, 10) == 1000, "the close that aiohttp's client answers with"
     await runner.cleanup()
+
+
+async def test_a_websocket_that_its_machine_has_closed_already_gets_no_goodbye(place: Place) -> None:
+    over = asyncio.Event()
+
+    async def leaves(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        del reader
+        writer.write(frame(3))
+        writer.write_eof()
+        await over.wait()
+
+    client, _ = await opened(place, app(leaves))
+    assert await client.all() == frame(3)
+    place.proxies[0].release("m1")
+    client.writer.write_eof()
+    over.set()
+    await until(lambda: place.proxies[0].load("m1") == 0)
+    assert place.log.count("connection failed") == 0, place.log.lines
+    await client.close()
