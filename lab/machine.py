@@ -313,9 +313,9 @@ class Machine:
         if event is Event.START:
             self._forget_restart()  # somebody was quicker
         self._state = advance(self._state, event)
-        self._on_change()
         self._changed.set()
         self._changed = asyncio.Event()
+        self._on_change()
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         while not holds():

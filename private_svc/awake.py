@@ -7,7 +7,8 @@ A suspended Machine notices nothing; afterwards one of the clocks has made a ste
   5: it may lag for seconds). Somebody who sets the clock forward looks the same.
 
 So whoever wants to know looks often; a step larger than `STEP_SECONDS` between two looks is a resume. A clock that is
-set back is no resume. The first look only takes the time: importing for long is not sleeping.
+set back is no resume, nor is one that only makes up for what it lagged. The first look only takes the time: importing
+for long is not sleeping.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Awake:
     def __init__(self, steady_clock: Callable[[], float] = clock, wall_clock: Callable[[], float] = time.time) -> None:
         self._steady_clock = steady_clock
         self._wall_clock = wall_clock
-        self._last: tuple[float, float] | None = None
+        self._last_s: float | None = None
+        self._most_ahead_s = 0.0  # the wall clock, of the steady one
         self._resumed_s: float | None = None
         self._passed_here_s = 0.0  # of the time suspended, what the steady clock counted
         self.resumes = 0
@@ -44,11 +46,13 @@ class Awake:
 
     def look(self) -> bool:
         """Return whether the Machine was suspended since the last look."""
-        now_s, wall_s = self._steady_clock(), self._wall_clock()
-        last_s, last_wall_s = self._last or (now_s, wall_s)
-        self._last = now_s, wall_s
-        steady_step_s = now_s - last_s
-        slept_s = max(steady_step_s, wall_s - last_wall_s)
+        now_s = self._steady_clock()
+        ahead_s = self._wall_clock() - now_s
+        if self._last_s is None:
+            self._last_s, self._most_ahead_s = now_s, ahead_s
+        steady_step_s = now_s - self._last_s
+        slept_s = round(steady_step_s + max(0.0, ahead_s - self._most_ahead_s), 4)
+        self._last_s, self._most_ahead_s = now_s, max(ahead_s, self._most_ahead_s)
         if slept_s <= STEP_SECONDS:
             return False
         self.resumes += 1

@@ -60,7 +60,8 @@ def read_reply(receive: Callable[[int], bytes], keep_bytes: int = 0) -> Reply:
         except (HTTPException, ValueError) as error:
             raise ReplyError(f"not an HTTP response: {str(error).strip()[:80]}") from error
     if response.length:
-        raise ReplyError(f"not an HTTP response: the connection closed {response.length} bytes before the body's end")
+        missing = f"over {_MAX_BYTES}" if response.length > _MAX_BYTES else response.length
+        raise ReplyError(f"not an HTTP response: the connection closed {missing} bytes before the body's end")
     return Reply(response.status, tuple(response.getheaders()), body_bytes, body, closes)
 
 

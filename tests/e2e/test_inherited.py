@@ -18,7 +18,7 @@ from tests.e2e.running import DEADLINE_SECONDS, LAB, PROJECT
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 UNSERVED = 'app = "quiet"\nprimary_region = "ams"\n'
 

@@ -27,6 +27,7 @@ MOMENTS = {
     "while a request wakes the Machine": "waking",
     "when all is calm": "resting",
 }
+QUICK = "as soon as it has forked", "while a request wakes the Machine"
 
 
 @pytest.fixture
@@ -34,7 +35,9 @@ def before() -> leftovers.Snapshot:
     return leftovers.snapshot()
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "moment", [moment if moment in QUICK else pytest.param(moment, marks=pytest.mark.long) for moment in MOMENTS]
+)
 def test_kill_9_leaves_no_process_namespace_mount_interface_socket_or_file(
     before: leftovers.Snapshot, moment: str
 ) -> None:

@@ -141,6 +141,7 @@ def test_addresses_that_cannot_be_listed_stop_a_deploy(tmp_path: Path) -> None:
     assert playing.calls() == [LIST]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("recipe", [*GIVES, "launch", "wireguard lap"])
 def test_a_dry_run_says_the_commands_and_gives_none(recipe: str, tmp_path: Path) -> None:
     playing = fly(tmp_path, apps=PRIVATE)
@@ -167,6 +168,7 @@ def test_another_app_can_be_named(tmp_path: Path) -> None:
     assert playing.calls() == ["fly status -a other"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("recipe", [*GIVES, "launch", "wireguard lap"])
 def test_without_flyctl_one_line_says_so_and_how_to_get_it(recipe: str, tmp_path: Path) -> None:
     playing = fly(tmp_path, apps=PRIVATE)

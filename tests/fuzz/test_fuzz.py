@@ -8,7 +8,7 @@ from tests.fuzz.campaign import failures_of, run
 from tests.fuzz.targets import TARGETS
 
 SEED = 8
-MANY = 20
+MANY = 40
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -75,3 +75,10 @@ def test_many_small_steps_are_no_resume() -> None:
     clocks = Clocks()
     assert not any(clocks.step(STEP_SECONDS, STEP_SECONDS) for _ in range(1000))
     assert clocks.awake.awake_seconds(1000.0) == pytest.approx(1000 * STEP_SECONDS)
+
+
+def test_a_wall_clock_that_makes_up_for_what_it_lagged_after_a_resume_is_no_second_one() -> None:
+    clocks = Clocks()
+    assert clocks.step(steady_s=7.6, wall_s=-22.4), "stopped, while the kernel went on"
+    assert not clocks.step(steady_s=3.0, wall_s=33.0), "set right"
+    assert (clocks.awake.resumes, clocks.awake.suspended_seconds) == (1, 7.6)

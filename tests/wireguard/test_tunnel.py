@@ -49,6 +49,7 @@ def test_the_names_of_flys_own_documents_answer(lab: RunningLab) -> None:
     assert on_laptop(lab, "cat /etc/resolv.conf") == f"nameserver {PREFIX}::3\n"
 
 
+@pytest.mark.long
 def test_a_machine_answers_ping_behind_one_router(lab: RunningLab) -> None:
     said = on_laptop(lab, "ping -6 -c2 -i0.2 private-svc.internal")
     assert "2 received" in said
@@ -76,6 +77,7 @@ def test_hello_is_heard(lab: RunningLab) -> None:
     assert on_laptop(lab, "nc -w2 private-svc.flycast 1848; nc -w2 private-svc.internal 1848") == "hello\nhello\n"
 
 
+@pytest.mark.long
 def test_the_probe_works_on_a_laptop_whether_or_not_its_environment_is_activated(lab: RunningLab) -> None:
     assert str(Path(sys.executable).parent) in on_laptop(lab, "echo $PATH").strip().split(":")
     assert "private-svc.flycast" in on_laptop(lab, "flycast-probe names private-svc")
@@ -100,6 +102,7 @@ def test_a_laptop_that_claims_another_networks_addresses_is_not_believed(lab: Ru
     assert on_laptop(lab, "dig _apps.internal TXT +short", "laptop.other") == '"shop"\n'
 
 
+@pytest.mark.long
 def test_a_peer_is_created_used_listed_and_removed(lab: RunningLab, tmp_path: Path) -> None:
     file = tmp_path / "second.conf"
     created = flycast_lab(lab, "create", "personal", "cdg", "my-second", str(file))
@@ -122,6 +125,7 @@ def test_a_peer_is_created_used_listed_and_removed(lab: RunningLab, tmp_path: Pa
     assert on_laptop(lab, "dig +short txt _peer.internal") == '"laptop"\n'
 
 
+@pytest.mark.long
 def test_a_generated_name_is_hidden_and_its_file_may_go_to_standard_output(lab: RunningLab) -> None:
     done = flycast_lab(lab, "create", "personal")
     assert done.stdout.startswith("\n[Interface]\nPrivateKey = ")
@@ -131,6 +135,7 @@ def test_a_generated_name_is_hidden_and_its_file_may_go_to_standard_output(lab: 
     flycast_lab(lab, "remove", "personal", found[1])
 
 
+@pytest.mark.long
 def test_a_file_that_exists_is_kept_and_a_refused_peer_leaves_none(lab: RunningLab, tmp_path: Path) -> None:
     kept = tmp_path / "kept.conf"
     kept.write_text("mine")
@@ -141,12 +146,14 @@ def test_a_file_that_exists_is_kept_and_a_refused_peer_leaves_none(lab: RunningL
     assert not refused.exists()
 
 
+@pytest.mark.long
 def test_a_file_that_wg_quick_would_not_take_is_warned_about(lab: RunningLab, tmp_path: Path) -> None:
     for number, name in enumerate(("a-laptop-with-a-long-name.conf", "my laptop.conf", "my-laptop")):
         created = flycast_lab(lab, "create", "other", "ams", f"named-{number}", str(tmp_path / name))
         assert "Rename it: wg-quick" in created.stderr, name
 
 
+@pytest.mark.long
 def test_who_asks_for_what_is_not_there_is_told_what_is(lab: RunningLab) -> None:
     assert "there are: personal, other" in flycast_lab(lab, "list", "nobody", status=1).stderr
     assert "there are: laptop" in flycast_lab(lab, "remove", "personal", "nobody", status=1).stderr

@@ -50,4 +50,4 @@ def _asked(data: bytes) -> Hashable:
     return mode
 
 
-TARGET = pure("callers", _check, 3000)
+TARGET = pure("callers", _check, 1500)

@@ -93,4 +93,4 @@ async def _ask(name: bytes, data: bytes) -> bytes:
     return reply
 
 
-TARGET = Target("control", lambda: on_a_loop(_serving()), 800)
+TARGET = Target("control", lambda: on_a_loop(_serving()), 400)

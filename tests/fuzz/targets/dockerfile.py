@@ -18,4 +18,4 @@ def _check(data: bytes) -> Hashable:
     return min(len(command), 5), command[:1] == ("/bin/sh",)
 
 
-TARGET = pure("dockerfile", _check, 250)
+TARGET = pure("dockerfile", _check, 125)

@@ -30,4 +30,4 @@ def _check(data: bytes) -> Hashable:
     return bool(replay.app_name), bool(replay.wish.regions), bool(replay.wish.shunned), min(len(wish.regions), 3)
 
 
-TARGET = pure("fly_replay", _check, 3000)
+TARGET = pure("fly_replay", _check, 1500)

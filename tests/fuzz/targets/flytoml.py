@@ -50,4 +50,4 @@ def _check(path: Path, data: bytes) -> Hashable:
     return outcome, judged.verdict.kind, frozenset(finding.rule.id for finding in judged.findings)
 
 
-TARGET = Target("flytoml", _opened, 120)
+TARGET = Target("flytoml", _opened, 60)

@@ -46,4 +46,4 @@ def _pieces(data: bytes, most: int) -> Callable[[int], bytes]:
     return receive
 
 
-TARGET = pure("http_reply", _check, 1500)
+TARGET = pure("http_reply", _check, 750)

@@ -42,4 +42,4 @@ def _with_checksums(data: bytes) -> bytes:
     return b"".join(blocks)
 
 
-TARGET = pure("image", _check, 1500)
+TARGET = pure("image", _check, 750)

@@ -25,4 +25,4 @@ def _check(data: bytes) -> Hashable:
     return frozenset(finding.rule.id for finding in found)
 
 
-TARGET = pure("ips", _check, 5000)
+TARGET = pure("ips", _check, 2500)

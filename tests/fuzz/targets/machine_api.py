@@ -68,4 +68,4 @@ async def _ask(path: Path, data: bytes) -> bytes:
     return answer
 
 
-TARGET = Target("machine_api", lambda: on_a_loop(_serving()), 400)
+TARGET = Target("machine_api", lambda: on_a_loop(_serving()), 200)

@@ -47,4 +47,4 @@ def _check(data: bytes) -> Hashable:
     return tuple(rcodes)
 
 
-TARGET = pure("nameserver", _check, 250)
+TARGET = pure("nameserver", _check, 125)

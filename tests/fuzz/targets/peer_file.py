@@ -32,4 +32,4 @@ def _check(data: bytes) -> Hashable:
     )
 
 
-TARGET = pure("peer_file", _check, 600)
+TARGET = pure("peer_file", _check, 300)

@@ -67,4 +67,4 @@ async def _serving() -> AsyncIterator[AsyncCheck]:
         transport.close()
 
 
-TARGET = Target("peers", lambda: on_a_loop(_serving()), 200)
+TARGET = Target("peers", lambda: on_a_loop(_serving()), 100)

@@ -71,4 +71,4 @@ def _version_2(data: bytes) -> tuple[str, ...]:
     return tuple(str(ip_address(data[at : at + size])) for at in (16, 16 + size))
 
 
-TARGET = pure("preface", _check, 1200)
+TARGET = pure("preface", _check, 600)

@@ -147,4 +147,4 @@ def _path(target: bytes) -> bytes:
     return path if path.startswith(b"/") else b"/" + path
 
 
-TARGET = Target("proxy_request", lambda: on_a_loop(_serving()), 60)
+TARGET = Target("proxy_request", lambda: on_a_loop(_serving()), 30)

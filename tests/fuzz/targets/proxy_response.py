@@ -96,4 +96,4 @@ def _judged(received: bytes) -> Hashable:
     return status, tuple(answers[:2])
 
 
-TARGET = Target("proxy_response", lambda: on_a_loop(_serving()), 150)
+TARGET = Target("proxy_response", lambda: on_a_loop(_serving()), 75)

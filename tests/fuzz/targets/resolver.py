@@ -98,4 +98,4 @@ def _opened() -> Iterator[Check]:
         nameserver.end()
 
 
-TARGET = Target("resolver", _opened, 250)
+TARGET = Target("resolver", _opened, 125)

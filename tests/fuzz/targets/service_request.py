@@ -87,4 +87,4 @@ async def _serving() -> AsyncIterator[AsyncCheck]:
         logging.disable(logging.NOTSET)
 
 
-TARGET = Target("service_request", lambda: on_a_loop(_serving()), 40)
+TARGET = Target("service_request", lambda: on_a_loop(_serving()), 20)

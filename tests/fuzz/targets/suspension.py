@@ -46,4 +46,4 @@ async def _serving() -> AsyncIterator[AsyncCheck]:
                 logging.disable(logging.NOTSET)
 
 
-TARGET = Target("suspension", lambda: on_a_loop(_serving()), 400)
+TARGET = Target("suspension", lambda: on_a_loop(_serving()), 200)

@@ -53,4 +53,4 @@ def _by_the_rfc(data: bytes) -> list[int]:
     return ends
 
 
-TARGET = pure("websocket", _check, 1000)
+TARGET = pure("websocket", _check, 500)
