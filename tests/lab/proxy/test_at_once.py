@@ -105,8 +105,8 @@ async def test_a_client_that_falls_silent_after_a_request_is_closed(place: Place
     await client.close()
 
 
-async def test_a_client_that_resets_a_later_request_gives_its_load_back(place: Place) -> None:
-    over = asyncio.Event()
+async def with_a_second_request_under_way(place: Place, over: asyncio.Event) -> Client:
+    """Return a client whose first request was answered and whose second one is not, until `over` is set."""
 
     async def app(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
@@ -114,11 +114,16 @@ async def test_a_client_that_resets_a_later_request_gives_its_load_back(place: P
         await read_request(reader)
         await over.wait()
 
-    port = await started(place, app)
-    client = await Client.to(port)
+    client = await Client.to(await started(place, app))
     await one_request(client)
     client.send(HEAD)
     await until(lambda: place.proxies[0].load("m1") == 1)
+    return client
+
+
+async def test_a_client_that_resets_a_later_request_gives_its_load_back(place: Place) -> None:
+    over = asyncio.Event()
+    client = await with_a_second_request_under_way(place, over)
     reset(client)
     await until(lambda: place.proxies[0].load("m1") == 0)
     over.set()
@@ -126,18 +131,7 @@ async def test_a_client_that_resets_a_later_request_gives_its_load_back(place: P
 
 async def test_a_proxy_that_closes_leaves_no_request_under_way(place: Place) -> None:
     over = asyncio.Event()
-
-    async def app(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_request(reader)
-        writer.write(OK)
-        await read_request(reader)
-        await over.wait()
-
-    port = await started(place, app)
-    client = await Client.to(port)
-    await one_request(client)
-    client.send(HEAD)
-    await until(lambda: place.proxies[0].load("m1") == 1)
+    client = await with_a_second_request_under_way(place, over)
     await place.proxies[0].close()
     assert place.proxies[0].load("m1") == 0
     assert await client.all() == b""
