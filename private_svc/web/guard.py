@@ -21,6 +21,7 @@ from private_svc.web.caller import connection_of, said_client
 from private_svc.web.marks import marks
 from private_svc.web.negotiate import Form, negotiate
 from private_svc.web.origin import is_our_name
+from private_svc.web.websockets import is_over
 
 if TYPE_CHECKING:
     from private_svc.context import Context
@@ -142,7 +143,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return problem(request, 400, "expected a body as its headers announce it")
     except Exception as error:  # noqa: BLE001 - the edge: one broken handler must not show its insides or stop us
         transport = request.transport
-        if transport is None or (transport.is_closing() and isinstance(error, ConnectionError)):
+        ended = transport is None or transport.is_closing() or is_over(request)
+        if transport is None or (ended and isinstance(error, ConnectionError)):
             return web.Response(status=CALLER_GONE)
         logs.event("handler failed", level=logging.ERROR, exc_info=True, path=_path(request))
         if request.writer.output_size:

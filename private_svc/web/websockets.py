@@ -16,16 +16,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+OPENED = web.RequestKey("opened", web.WebSocketResponse)
+
+
+def is_over(request: web.Request) -> bool:
+    """Return whether `request` opened a WebSocket on which a goodbye was said: nothing more can be written to it."""
+    opened = request.get(OPENED)
+    return opened is not None and opened.closed
+
+
 class WebSockets:
     """Knows every WebSocket that was opened and is not gone."""
 
     def __init__(self) -> None:
         self._opened: WeakSet[web.WebSocketResponse] = WeakSet()
 
-    async def note(self, _: web.Request, response: web.StreamResponse) -> None:
+    async def note(self, request: web.Request, response: web.StreamResponse) -> None:
         """Note a response that is about to be sent, if it opens a WebSocket; for `on_response_prepare`."""
         if isinstance(response, web.WebSocketResponse):
             self._opened.add(response)
+            request[OPENED] = response
 
     async def close(self, _: web.Application) -> None:
         """Close them all; for `on_shutdown`."""

@@ -240,6 +240,36 @@ async def test_a_websocket_that_closes_under_its_handler_is_no_failure_of_the_ha
     assert "handler failed" not in {record.getMessage() for record in caplog.records}
 
 
+async def test_a_handler_that_answers_on_a_websocket_after_the_goodbye_of_draining_has_not_failed(
+    write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    module = write("""
+        import asyncio
+        may_answer = asyncio.Event()
+        async def slow(request):
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            await socket.receive()
+            await may_answer.wait()
+            await socket.send_str("too late")
+        def make():
+            web_app = web.Application()
+            web_app.add_routes([web.get("/", slow)])
+            return web_app
+    """)
+    async with (
+        site(APP=f"{module}:make") as here,
+        ClientSession() as session,
+        session.ws_connect(f"http://127.0.0.1:{here.port}/app/") as websocket,
+    ):
+        await websocket.send_str("hello")
+        draining = asyncio.create_task(here.admin.drain(PATIENCE_SECONDS))
+        assert (await websocket.receive()).data == WSCloseCode.GOING_AWAY
+        sys.modules[module].may_answer.set()
+        assert await draining == 0
+    assert "handler failed" not in {record.getMessage() for record in caplog.records}
+
+
 async def echoed(here: Site, session: ClientSession, module: str) -> None:
     """Open a WebSocket, see it counted, drain, and see it closed politely."""
     async with session.ws_connect(f"http://127.0.0.1:{here.port}/app/ws") as websocket:
