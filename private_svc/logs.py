@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 _LOGGER = logging.getLogger("private_svc")
+_as_json = json.JSONEncoder(default=str).encode
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/[]@%+,*?&~")
 
 
@@ -26,7 +28,11 @@ def configure(log_format: str, stream: TextIO) -> None:
 
 def event(name: str, *, level: int = logging.INFO, exc_info: bool = False, **fields: object) -> None:
     """Log one event with its fields."""
-    _LOGGER.log(level, name, exc_info=exc_info, extra={"fields": fields})
+    if _LOGGER.isEnabledFor(level):
+        raised = sys.exc_info() if exc_info else None
+        # Not `log`: it would look through the stack for the line that called, which no format of ours shows.
+        record = _LOGGER.makeRecord(_LOGGER.name, level, "", 0, name, (), raised, extra={"fields": fields})
+        _LOGGER.handle(record)
 
 
 def _fields(record: logging.LogRecord, formatter: logging.Formatter) -> dict[str, object]:
@@ -46,7 +52,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as a line."""
         head = {"time": _time(record), "level": record.levelname.lower(), "event": record.getMessage()}
-        return json.dumps(head | _fields(record, self), default=str)
+        return _as_json(head | _fields(record, self))
 
 
 class TextFormatter(logging.Formatter):

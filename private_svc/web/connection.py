@@ -110,16 +110,17 @@ class Connection(asyncio.Protocol):
         """Return who is connected, given every value of a request's Fly-Client-IP."""
         return self._who(self.peer, self.local, fly_client_ip)
 
-    async def request_began(self, request: web.BaseRequest, caller: Caller, doing: str, *, is_work: bool) -> None:
-        """Note that the headers of `request` are complete; it is in flight until its answer is out."""
+    def request_began(self, request: web.BaseRequest, caller: Caller, doing: str, *, is_work: bool) -> bool:
+        """Note that the headers of `request` are complete; it is in flight until its answer is out.
+
+        Return whether it came together with the one before, so that it is somebody else's turn.
+        """
         self._request = request
         if self.visit is not None:
             self.visit.caller = caller
             self._activity.begin(self.visit, doing, is_work=is_work)
-        if self._heard_more:
-            self._heard_more = False
-        else:
-            await asyncio.sleep(0)
+        came_later, self._heard_more = self._heard_more, False
+        return not came_later
 
     async def see_off(self, seconds: float) -> None:
         """Close our half and read on until the caller closes its own, or `seconds` are over.

@@ -6,6 +6,7 @@ answered before anything is routed.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -17,8 +18,9 @@ from aiohttp import web
 
 from private_svc import logs
 from private_svc.ingress import Ingress
+from private_svc.web import health
 from private_svc.web.caller import connection_of, said_client
-from private_svc.web.marks import marks
+from private_svc.web.marks import mark
 from private_svc.web.negotiate import Form, negotiate
 from private_svc.web.origin import is_our_name
 from private_svc.web.websockets import is_over
@@ -41,8 +43,6 @@ NOT_OUR_NAME = (
 CONTINUE = "100-continue"  # the one expectation there is (RFC 9110 section 10.1.1)
 NOT_EXPECTED = f"417: expected {CONTINUE} in Expect, got something else.\n"
 PATH_AT_MOST = 200
-HEALTH_PATH = "/healthz"
-HEALTH_METHODS = ("GET", "HEAD")
 APP_PATH = "/app/"
 SWITCHING_PROTOCOLS = 101
 CALLER_GONE = 499  # in the accounts alone: who would see it has left
@@ -62,6 +62,7 @@ class Guard:
         self._private_only = context.config.private_only
         own = (f"{context.machine.app_name}.fly.dev",) if context.machine.app_name else ()
         self._allowed_hosts = (context.config.allowed_hosts or ()) + own
+        self._well = health.Well(context, {"Content-Security-Policy": PANEL_POLICY})
         self.draining = False
 
     async def answer(self, request: web.Request, application: Handler) -> web.StreamResponse:
@@ -76,17 +77,18 @@ class Guard:
         if exposed:
             self._context.exposure.through(request.headers.get("X-Forwarded-For", "").rpartition(",")[2])
         refused = exposed and self._private_only
-        about_health = request.path == HEALTH_PATH
+        about_health = request.path == health.PATH
         is_work = not (refused or about_health or caller.ingress is Ingress.PLATFORM)
-        path = HEALTH_PATH if about_health else _path(request)
-        await connection.request_began(request, caller, f"{request.method} {path}", is_work=is_work)
+        path = health.PATH if about_health else _path(request)
+        if connection.request_began(request, caller, f"{request.method} {path}", is_work=is_work):
+            await asyncio.sleep(0)  # others first
         if refused:
             self._context.exposure.refuse(caller)
             response: web.StreamResponse = self._marked(request, web.Response(status=403, text=REFUSAL))
         elif request.headers.get("Expect", CONTINUE).lower() != CONTINUE:
             response = self._marked(request, web.Response(status=417, text=NOT_EXPECTED))
         elif about_health:
-            response = self._marked(request, self._health(request))
+            response = self._health(request)
         elif not is_our_name(_host(request), self._allowed_hosts):
             response = self._marked(request, web.Response(status=421, text=NOT_OUR_NAME))
         else:
@@ -105,13 +107,19 @@ class Guard:
             )
         return response
 
-    def _health(self, request: web.Request) -> web.Response:
+    def _health(self, request: web.Request) -> web.StreamResponse:
         """Say whether new work is welcome."""
-        if request.method not in HEALTH_METHODS:
+        if request.method not in health.METHODS:
             response = problem(request, 405, "Method Not Allowed")
-            response.headers["Allow"] = ",".join(HEALTH_METHODS)
-            return response
-        return web.Response(status=503, text="draining\n") if self.draining else web.Response(text="ok\n")
+            response.headers["Allow"] = ",".join(health.METHODS)
+        elif self.draining:
+            response = web.Response(status=503, text=health.DRAINING)
+        elif health.is_plain(request):
+            self._context.boot.stamp("first_response")
+            return self._well
+        else:
+            response = web.Response(text=health.OK)
+        return self._marked(request, response)
 
     async def mark(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add what every answer carries to one of the application, just before it leaves; for `on_response_prepare`."""
@@ -125,7 +133,7 @@ class Guard:
         """Add what every answer carries, and return it."""
         context = self._context
         context.boot.stamp("first_response")
-        response.headers.update(marks(context))
+        mark(response.headers, context)
         policy = APP_POLICY if request.path.startswith(APP_PATH) else PANEL_POLICY
         response.headers.setdefault("Content-Security-Policy", policy)
         if response.status != SWITCHING_PROTOCOLS and (self.draining or "Upgrade" in request.headers):

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from private_svc import logs
 from private_svc.web.connection import Connection
-from private_svc.web.marks import marks
+from private_svc.web.marks import mark
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
@@ -66,7 +66,8 @@ class Handler(web.RequestHandler):
         if request.writer.output_size:
             raise ConnectionError("an answer that has begun cannot become another")
         fault = message.partition(":")[0] if message else HTTPStatus(status).phrase
-        response = LastAnswer(status=status, text=f"{status}: {fault}\n", headers=marks(self._context))
+        response = LastAnswer(status=status, text=f"{status}: {fault}\n")
+        mark(response.headers, self._context)
         response.force_close()
         return response
 

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
+
+from multidict import CIMultiDict, istr
 
 if TYPE_CHECKING:
     from private_svc.context import Context
 
-ALWAYS = {"Server": "private-svc", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+TIMING = istr("Server-Timing")
 
 
-def marks(context: Context) -> dict[str, str]:
-    """Return the headers that every answer carries."""
-    timing = context.boot.server_timing(context.awake.resumed_s)
-    return {**ALWAYS, "X-Machine-Id": context.machine.machine_id, "Server-Timing": timing}
+@cache
+def fixed(machine_id: str) -> CIMultiDict[str]:
+    """Return the headers that are the same in every answer, ready to be copied."""
+    return CIMultiDict(
+        {
+            istr("Server"): "private-svc",
+            istr("X-Content-Type-Options"): "nosniff",
+            istr("Referrer-Policy"): "no-referrer",
+            istr("X-Machine-Id"): machine_id,
+        }
+    )
+
+
+def timing(context: Context) -> str:
+    """Return the value of `TIMING` at this moment; it tells a resume, too."""
+    return context.boot.server_timing(context.awake.resumed_s)
+
+
+def mark(headers: CIMultiDict[str], context: Context) -> None:
+    """Put on what every answer carries."""
+    headers.update(fixed(context.machine.machine_id))
+    headers[TIMING] = timing(context)

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 PRIVATE_ENDS = (".internal", ".flycast", ".localhost")
 
 
+@lru_cache(maxsize=256)  # callers keep to a few names
 def is_our_name(host: str, allowed: tuple[str, ...]) -> bool:
     """Return whether a request for `host`, the value of its Host header, can be meant for us."""
     name = _name(host)

@@ -14,7 +14,7 @@ from aiohttp import web
 from private_svc.ingress import Ingress
 from private_svc.web.caller import connection_of
 from private_svc.web.connections import CALLER_SECONDS, Connections
-from private_svc.web.marks import marks
+from private_svc.web.marks import mark
 
 if TYPE_CHECKING:
     import socket
@@ -51,9 +51,10 @@ class Scrape:
         if connection is None:  # it has gone again
             return web.Response(status=500)
         caller = connection.caller(())
-        await connection.request_began(request, caller, f"{request.method} {request.path[:100]}", is_work=False)
+        if connection.request_began(request, caller, f"{request.method} {request.path[:100]}", is_work=False):
+            await asyncio.sleep(0)  # others first
         response = await self._answer_to(request, caller)
-        response.headers.update(marks(self._context))
+        mark(response.headers, self._context)
         return response
 
     async def _answer_to(self, request: web.BaseRequest, caller: Caller) -> web.Response:

@@ -26,6 +26,7 @@ DEADLINE_SECONDS = 20.0
 _RETRY_SECONDS = 0.0005
 
 BARE_AIOHTTP = (sys.executable, str(PEERS / "bare_aiohttp.py"))
+BARE_AIOHTTP_AS_APP = "tests.bench.peers.bare_aiohttp:make"
 SERVICE = (sys.executable, "-m", "private_svc")
 UVICORN = (sys.executable, "-m", "uvicorn", f"--app-dir={PEERS}", "--no-access-log", "--log-level=error")
 TRIVIAL = 'return 200 "ok\\n";'  # for nginx
@@ -90,9 +91,9 @@ def service_ports() -> Iterator[dict[str, int]]:
 
 
 @contextmanager
-def service() -> Iterator[tuple[int, dict[str, int]]]:
+def service(settings: dict[str, str] | None = None) -> Iterator[tuple[int, dict[str, int]]]:
     """Run the service; yield its process id and its ports."""
-    with service_ports() as ports, running(SERVICE, ports["PORT"], environ_of(ports)) as pid:
+    with service_ports() as ports, running(SERVICE, ports["PORT"], environ_of(ports) | (settings or {})) as pid:
         yield pid, ports
 
 
@@ -102,9 +103,9 @@ def environ_of(ports: Mapping[str, int]) -> dict[str, str]:
 
 
 @contextmanager
-def bare_aiohttp() -> Iterator[tuple[int, int]]:
+def bare_aiohttp(*options: str) -> Iterator[tuple[int, int]]:
     """Run the bare aiohttp app; yield its process id and port."""
-    with reserved_port() as port, running((*BARE_AIOHTTP, str(port)), port) as pid:
+    with reserved_port() as port, running((*BARE_AIOHTTP, str(port), *options), port) as pid:
         yield pid, port
 
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 CONNECTIONS = 32
 
 
-def rate(port: int) -> Callable[[], float]:
+def rate(port: int, path: str = "/healthz") -> Callable[[], float]:
     """Return how to count the requests a second of the server on `port`."""
-    return lambda: wrk.load(port, "/healthz", CONNECTIONS).per_second
+    return lambda: wrk.load(port, path, CONNECTIONS).per_second
 
 
 def economy(pid: int, port: int) -> Callable[[], float]:
@@ -47,10 +47,18 @@ def costs() -> Iterator[Pair]:
 
 
 @contextmanager
+def both_logging_each_request() -> Iterator[Pair]:
+    """Load an application in the service, behind its guard, and the same one by itself."""
+    app = {"APP": programs.BARE_AIOHTTP_AS_APP}
+    with programs.service(app) as (_, ports), programs.bare_aiohttp("log") as (_, port):
+        yield Pair(rate(ports["PORT"], "/app/healthz"), rate(port))
+
+
+@contextmanager
 def service_and_uvicorn() -> Iterator[Pair]:
     """Load the service and a hello under uvicorn."""
     if find_spec("uvicorn") is None:
-        raise BenchError("not installed: uvicorn (pip install uvicorn)")
+        raise BenchError("not installed: uvicorn")
     with programs.service() as (_, ports), programs.uvicorn() as port:
         yield Pair(rate(ports["PORT"]), rate(port))
 
@@ -77,6 +85,13 @@ _TITLE = f"/healthz, keep-alive, {CONNECTIONS} connections"
 ROWS = (
     _row("healthz", _TITLE, "bare aiohttp", 0.9, service_and_bare_aiohttp),
     _row("healthz-cpu", "/healthz, requests a second of the server's CPU time", "bare aiohttp", None, costs),
+    _row(
+        "app",
+        f"an application's answer, each request logged, {CONNECTIONS} connections",
+        "bare aiohttp with its access log",
+        None,
+        both_logging_each_request,
+    ),
     _row("healthz-uvicorn", _TITLE, "bare ASGI under uvicorn", None, service_and_uvicorn),
     _row(
         "wrk-ceiling", "wrk against a trivial nginx", "wrk against bare aiohttp", 2.0, nginx_and_bare_aiohttp, "nginx"

@@ -211,7 +211,7 @@ class Few:
     async def answer(self, request: web.BaseRequest) -> web.Response:
         connection = request.transport.get_protocol() if request.transport is not None else None
         assert isinstance(connection, Connection)
-        await connection.request_began(request, connection.caller(()), request.path, is_work=True)
+        connection.request_began(request, connection.caller(()), request.path, is_work=True)
         if request.path != "/quick":
             self.entered.set()
             await self.release.wait()

@@ -43,13 +43,6 @@ async def test_every_answer_proves_its_machine_and_its_age_and_hides_the_server(
         assert answer.body == b""
 
 
-async def test_health_is_asked_for_with_get_or_head_and_in_no_other_way() -> None:
-    async with site() as here:
-        asked = {method: await here.ask("/healthz", method=method) for method in ("GET", "HEAD", "POST")}
-    assert {method: answer.status for method, answer in asked.items()} == {"GET": 200, "HEAD": 200, "POST": 405}
-    assert (asked["GET"].text, asked["HEAD"].text, asked["POST"].headers["allow"]) == ("ok\n", "", "GET,HEAD")
-
-
 async def test_who_is_refused_is_not_told_to_go_on_with_a_body() -> None:
     async with site(PROXY) as here:
         answer = await here.ask("/api/sleep", "Fly-Client-IP: 203.0.113.7", "Expect: 100-continue", method="POST")

@@ -1,5 +1,9 @@
-"""The least aiohttp service there can be, one route: `python bare_aiohttp.py PORT`."""
+"""The least aiohttp service there can be, one route: `python bare_aiohttp.py PORT [log]`.
 
+Its one application is also what the service mounts, for the row of a routed answer: `make`.
+"""
+
+import logging
 import sys
 
 from aiohttp import web
@@ -10,7 +14,20 @@ async def healthz(_: web.Request) -> web.Response:
     return web.Response(text="ok\n")
 
 
-if __name__ == "__main__":
+def make() -> web.Application:
+    """Return the application."""
     web_app = web.Application()
     web_app.router.add_get("/healthz", healthz)
-    web.run_app(web_app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None)
+    return web_app
+
+
+def main(port: int, *, log: bool) -> None:
+    """Serve; say every request on stdout when asked to `log`."""
+    if log:
+        logging.basicConfig(stream=sys.stdout, level=logging.INFO)
+    access_log = logging.getLogger("aiohttp.access") if log else None
+    web.run_app(make(), host="127.0.0.1", port=port, access_log=access_log, print=None)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), log="log" in sys.argv[2:])
