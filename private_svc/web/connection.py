@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 LATE_SECONDS = 1.0
 JUST_NOW_SECONDS = 0.1  # what was read this lately may be a request that aiohttp is about to hand on
 JUST_ANSWERED_SECONDS = 0.01  # so may be one that was read together with the one before
+NEW_SECONDS = 0.5  # so long after the connection its first request may still be on its way
 HALF_CLOSED_SECONDS = 2.0
 TCP_INFO = struct.Struct("=24xI92xQQ8xI")  # linux/tcp.h: packets unacked; bytes acked, received and not sent
 
@@ -55,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._is_deaf = False
         self._said_all = False  # the caller has closed their half
         self._request: web.BaseRequest | None = None  # in flight
+        self._has_asked = False
         self._stood: tuple[int | None, int | None] = (None, None)
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self.visit: Visit | None = None
@@ -115,7 +117,7 @@ class Connection(asyncio.Protocol):
 
         Return whether it came together with the one before, so that it is somebody else's turn.
         """
-        self._request = request
+        self._request, self._has_asked = request, True
         if self.visit is not None:
             self.visit.caller = caller
             self._activity.begin(self.visit, doing, is_work=is_work)
@@ -141,6 +143,11 @@ class Connection(asyncio.Protocol):
         if now_s - self._heard_s <= JUST_NOW_SECONDS or now_s - self._waiting_since_s <= JUST_ANSWERED_SECONDS:
             return False
         return not _has_unread(self._socket)
+
+    @property
+    def is_new(self) -> bool:
+        """Tell whether its first request may still be on its way."""
+        return not self._has_asked and self._loop.time() - self._waiting_since_s < NEW_SECONDS
 
     def request_ended(self, request: web.BaseRequest) -> None:
         """Note that the answer to `request` is out, or cannot be; one that never began does not count."""

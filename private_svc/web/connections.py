@@ -62,11 +62,11 @@ class Connections:
 
     def _make_room(self) -> bool:
         """Close the oldest connection that waits for nothing: who keeps asking can connect again."""
-        longest = next((connection for connection in self._open.values() if connection.is_idle), None)
-        if longest is None:
-            return False
-        longest.transport.close()
-        return True
+        for connection in self._open.values():
+            if connection.is_idle and not connection.is_new:
+                connection.transport.close()
+                return True
+        return False
 
     def _take(self, accepted: socket.socket, _: str) -> None:
         self._context.boot.stamp("first_accept")

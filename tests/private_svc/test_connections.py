@@ -242,7 +242,10 @@ class Few:
         return await self.call(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: {then}\r\n\r\n".encode())
 
 
-async def test_at_the_limit_whoever_asks_nothing_gives_way_and_whoever_waits_for_an_answer_stays() -> None:
+async def test_at_the_limit_whoever_asks_nothing_gives_way_and_whoever_waits_for_an_answer_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("private_svc.web.connection.NEW_SECONDS", 0.0)
     few = Few()
     async with few.serving():
         held = await few.ask("/held")
@@ -254,6 +257,24 @@ async def test_at_the_limit_whoever_asks_nothing_gives_way_and_whoever_waits_for
             assert await reader.read() == b""
         few.release.set()
         assert Answer(await held.read()).text == "done\n"
+
+
+async def test_at_the_limit_whoever_has_only_just_come_is_given_the_time_to_ask(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("private_svc.web.connection.NEW_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("private_svc.web.connection.JUST_ANSWERED_SECONDS", 0.0)
+    few = Few()
+    async with few.serving():
+        new = [await few.call() for _ in range(3)]
+        await until(lambda: len(few.context.activity.visits) == 3)
+        waits = await few.ask("/quick")
+        for _ in range(10):  # turns of the loop, in the first of which room is looked for
+            await asyncio.sleep(0)
+        few.writers[0].write(b"GET /quick HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert Answer(await new[0].read()).text == "done\n"
+        assert Answer(await waits.read()).text == "done\n"
+        await until(lambda: len(few.context.activity.visits) == 2)  # the other two are still there
 
 
 async def test_a_caller_who_waits_behind_the_limit_gets_in_when_another_has_its_answer_and_stays() -> None:

@@ -9,6 +9,7 @@ from lab.topology import MAX_MACHINES
 from private_svc.hello import CLOSE_SECONDS
 from private_svc.hello import OPEN_AT_MOST as HELLOS_OPEN
 from private_svc.listeners import BACKLOG
+from private_svc.web.connection import NEW_SECONDS
 from private_svc.web.connections import OPEN_AT_MOST as CONNECTIONS_OPEN
 from tests.bench.scaling.series import DECADE, STEEPER, costs, knee, slope
 from tests.bench.scaling.subjects import SUBJECTS
@@ -43,8 +44,9 @@ _LIMITS = f"""\
   supervisor and two processes; what runs out first is memory, the kernel's for the namespaces and the inits'.
 - **Hellos:** {HELLOS_OPEN:,} are open at a time. Past that the oldest that has its greeting makes room, so nobody waits
   for who lingers (at most {CLOSE_SECONDS:g} s).
-- **Requests:** {CONNECTIONS_OPEN:,} connections are open at a time. Past that callers wait in the kernel, and a
-  connection on which nobody has asked yet makes room: its caller sees it closed or reset, and counts as an error here.
+- **Requests:** {CONNECTIONS_OPEN:,} connections are open at a time. Past that callers wait in the kernel until one
+  ends; a connection on which nobody is waiting for an answer makes room, once it is {NEW_SECONDS:g} s old or was asked
+  on before.
 - **Both:** the kernel queues {BACKLOG:,} callers a listener (the backlog; `net.core.somaxconn` may make it fewer). Who
   comes when the queue is full is not refused: its SYN is lost, and sent again after 1, 3, 7 … seconds. That is p99 past
   the last knee, and no setting of the service changes it.
