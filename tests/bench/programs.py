@@ -48,7 +48,7 @@ def started(command: Sequence[str], environ: Mapping[str, str], core: int = core
     with cores.on(core):
         return subprocess.Popen(
             command,
-            env=os.environ | COMPILED | environ,
+            env={**os.environ, **COMPILED, **environ},
             cwd=PROJECT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
