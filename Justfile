@@ -84,7 +84,7 @@ fuzz *options:
 # the lab under random faults and load, e.g. `just soak --hours 1`; a printed seed makes it happen again
 [group('work')]
 soak *options:
-    python -m tests.soak "$@"
+    python -m tests.lab.soak "$@"
 
 # cold starts in numbers, e.g. `just cold 1000 --tcp`
 [group('work')]
@@ -96,10 +96,15 @@ cold *options:
 bench *options:
     python -m tests.bench "$@"
 
+# the same, kept for comparison and shown in docs/bench.md; some five minutes on a machine that does nothing else
+[group('work')]
+baseline *options:
+    python -m tests.bench --json docs/bench.json --svg docs/images/bench.svg --write docs/bench.md "$@"
+
 # how time and memory grow with numbers, into docs/scaling.md; some ten minutes
 [group('work')]
 scaling *options:
-    python -m tests.bench.scaling --json docs/scaling.json --svg docs/images/scaling.svg --write docs/scaling.md "$@"
+    python -m tests.lab.scaling --json docs/scaling.json --svg docs/images/scaling.svg --write docs/scaling.md "$@"
 
 # 1. create the app with a private address, and run nothing yet
 [group('Fly')]

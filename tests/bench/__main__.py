@@ -18,6 +18,7 @@ from tests.bench.chart import chart
 from tests.bench.compare import regressions
 from tests.bench.facts import differing, facts
 from tests.bench.measuring import Interrupted, measured
+from tests.bench.page import page_of
 from tests.bench.row import BenchError
 from tests.bench.rows import all_rows
 
@@ -52,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked.json.write_text(record.as_json(results, found))
     if asked.svg:
         asked.svg.write_text(chart(results, found))
+    if asked.write:
+        asked.write.write_text(page_of(results, found))
     worse = before is not None and _worse(results, found, before)
     return INTERRUPTED if interrupted else WORSE if worse else 0
 
@@ -99,6 +102,7 @@ def _parser(rows: dict[str, Row]) -> argparse.ArgumentParser:
     add("--quick", dest="rounds", action="store_const", const=QUICK_ROUNDS, help=quick)
     add("--json", type=_writable, metavar="FILE", help="write the run, which --compare reads")
     add("--svg", type=_writable, metavar="FILE", help="write a picture of the rows that have a target")
+    add("--write", type=_writable, metavar="FILE", help="write the run as a page")
     add("--compare", type=Path, metavar="FILE", help="name what is worse than in this run, beyond the noise; exit 3")
     return parser
 

@@ -1,4 +1,4 @@
-"""A run as a table on a terminal."""
+"""A run as a table: on a terminal, and its cells for whoever shows them elsewhere."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
     from tests.bench.row import Result, Row
 
-_HEADING = ("row", "ours", "peer", "figure", "± MAD", "target", "", "what it is")
+HEADING = ("row", "ours", "peer", "figure", "± MAD", "target", "", "what it is")
 _LEFT = (0, 6, 7)  # the columns of words
 _DIGITS = 3
 
 
 def table(results: Iterable[Result]) -> str:
     """Return the rows; medians over their rounds."""
-    lines = [_HEADING, *(_cells(result) for result in results)]
-    widths = [max(len(line[n]) for line in lines) for n in range(len(_HEADING))]
+    lines = [HEADING, *(cells(result) for result in results)]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(HEADING))]
     return "\n".join("  ".join(_padded(line, widths)).rstrip() for line in lines)
 
 
@@ -53,7 +53,8 @@ def verdict(result: Result) -> str:
     return {True: "met", False: "MISSED", None: ""}[result.met]
 
 
-def _cells(result: Result) -> Sequence[str]:
+def cells(result: Result) -> Sequence[str]:
+    """Return the cells of a row, as many as `HEADING` has."""
     row = result.row
     described = f"{row.title}; {_against(row)}" if row.peer else row.title
     if not result.rounds:

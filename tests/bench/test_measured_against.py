@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import signal
 import subprocess
 import sys
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from dataclasses import replace
+from typing import IO, TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -19,6 +21,7 @@ from tests.bench.chart import chart, used
 from tests.bench.compare import regressions
 from tests.bench.facts import differing, facts
 from tests.bench.measuring import Interrupted, measured
+from tests.bench.page import page_of
 from tests.bench.programs import PROJECT
 from tests.bench.row import BenchError, Better, Compared, Pair, Result, Round, Row, mad
 from tests.bench.rows import all_rows
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+DOCS = PROJECT / "docs"
 DEADLINE_SECONDS = 60
 FACTS = {
     "date": "2026-11-20 12:00 UTC",
@@ -36,6 +40,7 @@ FACTS = {
     "Python": "3.13.1",
     "load before": "0.1",
 }
+KEPT = ("name", "title", "unit", "peer", "target")  # of a row, in a saved run
 WRK = """Running 1s test @ http://127.0.0.1:1/
   Latency Distribution
      50%  {p50}
@@ -334,6 +339,29 @@ def test_a_run_writes_json_and_a_picture_and_names_what_is_worse_than_a_saved_on
     assert "the saved run is of another machine: processor" in done.stdout
     assert len(record.read(now.read_text(), str(now)).figures["boot-accept"]) == 3
     assert ET.fromstring(picture.read_text()) is not None  # noqa: S314 - our own
+
+
+def baseline() -> tuple[list[Result], dict[str, str]]:
+    document = json.loads((DOCS / "bench.json").read_text())
+    return [result_from(each) for each in document["rows"]], document["facts"]
+
+
+def result_from(saved: dict[str, Any]) -> Result:
+    compared, better = Compared(saved["compared"]), Better(saved["better"])
+    made = replace(row(compared=compared, better=better), **{name: saved[name] for name in KEPT})
+    return Result(made, tuple(Round(**one) for one in saved["rounds"]), saved["why_not"])
+
+
+def test_the_page_and_its_picture_are_what_the_program_makes_of_the_baseline() -> None:
+    results, found = baseline()
+    assert (DOCS / "bench.md").read_text() == page_of(results, found)
+    assert (DOCS / "images" / "bench.svg").read_text() == chart(results, found)
+
+
+def test_the_baseline_has_every_row_and_meets_every_target() -> None:
+    results, _ = baseline()
+    assert {row.name for row in all_rows().values() if not row.asked} <= {result.row.name for result in results}
+    assert [result.row.name for result in results if result.met is False or result.why_not] == []
 
 
 def test_ctrl_c_prints_what_there_is() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from lab import nameserver
 from lab.nameserver import NameServer
-from tests.bench.scaling.names import lay_out
+from tests.lab.scaling.names import lay_out
 
 
 @pytest.mark.parametrize(

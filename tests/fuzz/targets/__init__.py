@@ -1,39 +1,26 @@
-"""Every target by its name."""
+"""Every target by its name.
+
+The lab's are in the lab's own tests: who deletes the lab keeps the rest.
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
 
 from tests.fuzz.targets import (
     callers,
-    control,
-    dockerfile,
-    fly_replay,
     flytoml,
     http_reply,
-    image,
     ips,
-    machine_api,
-    nameserver,
     peer_file,
     peers,
     preface,
-    proxy_request,
-    proxy_response,
     resolver,
     service_request,
     suspension,
-    websocket,
 )
 
-_OF_THE_SERVICE = (preface, callers, service_request, suspension, peers)
-_OF_THE_LAB = (
-    nameserver,
-    proxy_request,
-    proxy_response,
-    fly_replay,
-    websocket,
-    machine_api,
-    control,
-    dockerfile,
-    image,
-)
-_OF_THE_PROBE = (http_reply, resolver, flytoml, ips, peer_file)
+_OF_THE_SERVICE = (preface.TARGET, callers.TARGET, service_request.TARGET, suspension.TARGET, peers.TARGET)
+_OF_THE_LAB = import_module("tests.lab.fuzz").TARGETS if find_spec("tests.lab") else ()
+_OF_THE_PROBE = (http_reply.TARGET, resolver.TARGET, flytoml.TARGET, ips.TARGET, peer_file.TARGET)
 
-TARGETS = {module.TARGET.name: module.TARGET for module in (*_OF_THE_SERVICE, *_OF_THE_LAB, *_OF_THE_PROBE)}
+TARGETS = {target.name: target for target in (*_OF_THE_SERVICE, *_OF_THE_LAB, *_OF_THE_PROBE)}

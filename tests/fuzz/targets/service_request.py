@@ -19,8 +19,8 @@ from private_svc.suspend import Suspender
 from private_svc.web.admin import Admin
 from tests.fuzz.loops import on_a_loop, send_all
 from tests.fuzz.readings import Request
+from tests.fuzz.smuggling import LONGEST, as_sent
 from tests.fuzz.target import Broken, Target
-from tests.fuzz.targets.proxy_request import LONGEST, as_sent
 from tests.private_svc.making import FLY, context, seen_as
 
 if TYPE_CHECKING:

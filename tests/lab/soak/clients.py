@@ -7,13 +7,13 @@ import sys
 from typing import TYPE_CHECKING, Self
 
 from tests.e2e.running import LAB, PROJECT
-from tests.soak.results import read
+from tests.lab.soak.results import read
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import Callable
 
-    from tests.soak.results import Named, Result
+    from tests.lab.soak.results import Named, Result
 
 ROLES = ("http", "hello", "sockets", "names", "crowd")
 REST_SECONDS = 90
@@ -38,7 +38,7 @@ class Client:
     async def start(cls, lab_pid: int, role: str, seed: int, take: Callable[[Result | Named], None]) -> Self:
         """Start it on the shell Machine of the lab; it rests until it is told to go."""
         process = await asyncio.create_subprocess_exec(
-            *LAB, "exec", "--lab", str(lab_pid), "--", sys.executable, "-m", "tests.soak.client", role, str(seed),
+            *LAB, "exec", "--lab", str(lab_pid), "--", sys.executable, "-m", "tests.lab.soak.client", role, str(seed),
             cwd=PROJECT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         return cls(role, process, take)

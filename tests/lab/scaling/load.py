@@ -6,9 +6,9 @@ import resource
 from functools import partial
 from statistics import median
 
-from tests.bench.scaling.callers import Crowd, Errand
-from tests.bench.scaling.processes import cpu_seconds, status_mb
-from tests.bench.scaling.series import Figure
+from tests.lab.scaling.callers import Crowd, Errand
+from tests.lab.scaling.processes import cpu_seconds, status_mb
+from tests.lab.scaling.series import Figure
 from tests.private_svc.process import service
 
 COUNTS = (1, 3, 10, 30, 100, 300, 1000, 2000, 3000, 5000, 10000)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.bench.scaling import load, machines, names
+from tests.lab.scaling import load, machines, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tests.bench.scaling.series import Figure
+    from tests.lab.scaling.series import Figure
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 
 from lab.faults import KINDS as LAB_KINDS
 from lab.faults import Faults, switch
-from tests.soak.schedule import CROWDS, KINDS, REST_SECONDS, SWITCHED, Fault, Step, schedule
+from tests.lab.soak.schedule import CROWDS, KINDS, REST_SECONDS, SWITCHED, Fault, Step, schedule
 
 STEPS = 2000
 

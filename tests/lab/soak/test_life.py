@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lab.states import Event, IllegalMoveError, MachineState
-from tests.soak.life import Life, parse
+from tests.lab.soak.life import Life, parse
 
 SERVING = 'app[m1] ams [info] {"event": "serving", "boot_ms": 5}'
 START = ("runner[m1] ams [info] Starting machine", "runner[m1] ams [info] machine started in 5ms")

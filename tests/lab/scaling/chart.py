@@ -10,13 +10,13 @@ import math
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from tests.bench.scaling.series import costs, knee
-from tests.bench.scaling.subjects import SUBJECTS
+from tests.lab.scaling.series import costs, knee
+from tests.lab.scaling.subjects import SUBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.bench.scaling.series import Figure, Series
+    from tests.lab.scaling.series import Figure, Series
 
 _PANEL_WIDTH, _PANEL_HEIGHT = 360, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 20, 62, 34

@@ -14,8 +14,8 @@ import h11
 
 from lab.proxy.exchange import HttpLimits
 from tests.fuzz.loops import on_a_loop, send_all
+from tests.fuzz.smuggling import LONGEST
 from tests.fuzz.target import Broken, Target
-from tests.fuzz.targets.proxy_request import LONGEST
 from tests.lab.proxy.conftest import Place
 
 if TYPE_CHECKING:

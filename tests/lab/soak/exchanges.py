@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from tests.soak.results import Outcome, Traffic
+from tests.lab.soak.results import Outcome, Traffic
 
 if TYPE_CHECKING:
     import random

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from lab.states import Event
 from tests.e2e.running import PROJECT, RunningLab
-from tests.soak.clients import ROLES, Client, ClientEndedError
-from tests.soak.driver import Driver
-from tests.soak.observer import JUDGED_AFTER_SECONDS, Observer, Violation
-from tests.soak.results import Outcome
+from tests.lab.soak.clients import ROLES, Client, ClientEndedError
+from tests.lab.soak.driver import Driver
+from tests.lab.soak.observer import JUDGED_AFTER_SECONDS, Observer, Violation
+from tests.lab.soak.results import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tests.e2e.cold_starts import Usage
-    from tests.soak.results import Named, Result
-    from tests.soak.schedule import Step
+    from tests.lab.soak.results import Named, Result
+    from tests.lab.soak.schedule import Step
 
 FLY_TOML = f"""\
 app = "soak"
@@ -32,7 +32,7 @@ primary_region = "ams"
 kill_timeout = "5s"
 [env]
   DRAIN_SECONDS = "3"
-  APP = "tests.soak.app:make"
+  APP = "tests.lab.soak.app:make"
   PYTHONPATH = "{PROJECT}"
 [processes]
   app = "{sys.executable} -m private_svc"
@@ -102,7 +102,7 @@ class Report:
         for violation in self.violations:
             yield f"VIOLATION at {stamp(violation.when)}: {violation.what}"
         if self.violations:
-            yield f"again: python -m tests.soak --seed {self.seed}"
+            yield f"again: python -m tests.lab.soak --seed {self.seed}"
 
     def values(self) -> dict[str, Any]:
         """Return it as JSON values."""

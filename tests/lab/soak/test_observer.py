@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.soak.excuses import EXCUSES, Cause, allowed
-from tests.soak.observer import Observer
-from tests.soak.results import Named, Outcome, Result, Traffic, Way, read, written
-from tests.soak.schedule import Fault
-from tests.soak.test_life import SERVING, START, STOP, SUSPEND
+from tests.lab.soak.excuses import EXCUSES, Cause, allowed
+from tests.lab.soak.observer import Observer
+from tests.lab.soak.results import Named, Outcome, Result, Traffic, Way, read, written
+from tests.lab.soak.schedule import Fault
+from tests.lab.soak.test_life import SERVING, START, STOP, SUSPEND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

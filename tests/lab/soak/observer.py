@@ -21,15 +21,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab.states import Event, IllegalMoveError, MachineState
-from tests.soak.excuses import Cause, allowed
-from tests.soak.life import Life, parse
-from tests.soak.results import Named, Outcome, Result, Traffic, Way
-from tests.soak.schedule import Fault
+from tests.lab.soak.excuses import Cause, allowed
+from tests.lab.soak.life import Life, parse
+from tests.lab.soak.results import Named, Outcome, Result, Traffic, Way
+from tests.lab.soak.schedule import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tests.soak.life import Entry
+    from tests.lab.soak.life import Entry
 
 JUDGED_AFTER_SECONDS = 2.0
 NAMES_SECONDS = 1.0

@@ -11,21 +11,21 @@ from private_svc.hello import OPEN_AT_MOST as HELLOS_OPEN
 from private_svc.listeners import BACKLOG
 from private_svc.web.connection import NEW_SECONDS
 from private_svc.web.connections import OPEN_AT_MOST as CONNECTIONS_OPEN
-from tests.bench.scaling.series import DECADE, STEEPER, costs, knee, slope
-from tests.bench.scaling.subjects import SUBJECTS
+from tests.lab.scaling.series import DECADE, STEEPER, costs, knee, slope
+from tests.lab.scaling.subjects import SUBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tests.bench.scaling.series import Figure, Series
-    from tests.bench.scaling.subjects import Subject
+    from tests.lab.scaling.series import Figure, Series
+    from tests.lab.scaling.subjects import Subject
 
 _AAAA_BYTES = 28  # an address in an answer, its name compressed
 
 _INTRODUCTION = f"""\
 # Scaling
 
-How time and memory grow with numbers, measured; made by `python -m tests.bench.scaling`, and not to be edited by hand.
+How time and memory grow with numbers, measured; made by `python -m tests.lab.scaling`, and not to be edited by hand.
 A cost is the least of the rounds, because other work on the machine only ever adds to it; errors are of the middle
 one. The figures say how things grow and where that changes, not how fast yours is: the load is said below each table.
 

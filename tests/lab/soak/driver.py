@@ -12,17 +12,17 @@ from lab.remote import ask
 from lab.states import ASLEEP
 from tests.e2e.cold_starts import look
 from tests.e2e.running import LAB
-from tests.soak.observer import Violation
-from tests.soak.schedule import CROWDS, SWITCHED, Fault, schedule
+from tests.lab.soak.observer import Violation
+from tests.lab.soak.schedule import CROWDS, SWITCHED, Fault, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tests.e2e.cold_starts import Usage
     from tests.e2e.running import RunningLab
-    from tests.soak.clients import Client
-    from tests.soak.observer import Observer
-    from tests.soak.schedule import Step
+    from tests.lab.soak.clients import Client
+    from tests.lab.soak.observer import Observer
+    from tests.lab.soak.schedule import Step
 
 MACHINE_SECONDS = 60
 SETTLE_SECONDS = 30

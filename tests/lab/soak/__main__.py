@@ -1,6 +1,6 @@
 """The lab under random faults and load, every invariant watched all the time.
 
-usage: python -m tests.soak [--minutes N | --hours N] [--seed S] [--json FILE]
+usage: python -m tests.lab.soak [--minutes N | --hours N] [--seed S] [--json FILE]
 Exits 0 when every invariant held, 1 with the history of the last seconds when one did not, 130 after Ctrl-C.
 The same seed gives the same faults at the same times.
 """
@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.soak.clients import ClientEndedError
-from tests.soak.run import NoLabError, soak
+from tests.lab.soak.clients import ClientEndedError
+from tests.lab.soak.run import NoLabError, soak
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ SEEDS = 10**6
 
 def main(argv: Sequence[str]) -> int:
     """Soak, print what came of it, return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.lab.soak", description=(__doc__ or "").splitlines()[0])
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=_positive, default=DEFAULT_MINUTES, metavar="N", help="default: 5")
     length.add_argument("--hours", type=_positive, metavar="N")

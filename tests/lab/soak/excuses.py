@@ -17,7 +17,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from tests.soak.results import Outcome, Traffic, Way
+from tests.lab.soak.results import Outcome, Traffic, Way
 
 if TYPE_CHECKING:
     from collections.abc import Collection

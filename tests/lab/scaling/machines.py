@@ -9,8 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench.scaling.processes import cpu_seconds, descendants, kernel_mb, proportional_mb, status_mb
-from tests.bench.scaling.series import Figure
+from tests.lab.scaling.processes import cpu_seconds, descendants, kernel_mb, proportional_mb, status_mb
+from tests.lab.scaling.series import Figure
 
 COUNTS = (1, 3, 10, 30, 100, 200, 300, 400, 500)
 FIGURES = (

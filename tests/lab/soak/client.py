@@ -1,6 +1,6 @@
 """A client process of the soak, on the shell Machine.
 
-usage: python -m tests.soak.client http|hello|sockets|names|crowd SEED
+usage: python -m tests.lab.soak.client http|hello|sockets|names|crowd SEED
 Reads one command a line: go, rest, idle COUNT, flood COUNT, release.  Writes a JSON line for each request.
 """
 
@@ -16,13 +16,13 @@ import dns.asyncquery
 import dns.message
 import dns.rdatatype
 
-from tests.soak import exchanges
-from tests.soak.results import RESTS, Named, Result, Traffic, Way, written
+from tests.lab.soak import exchanges
+from tests.lab.soak.results import RESTS, Named, Result, Traffic, Way, written
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from tests.soak.exchanges import Answer, Caller
+    from tests.lab.soak.exchanges import Answer, Caller
 
 APP = "soak"
 NAMESERVER = "fdaa::3"

@@ -1,4 +1,4 @@
-"""The name server with so many names, in a process of its own (`python -m tests.bench.scaling.names KIND COUNT`).
+"""The name server with so many names, in a process of its own (`python -m tests.lab.scaling.names KIND COUNT`).
 
 Each name is asked in turn over UDP, in a shuffled order, so that no name is asked twice before all were.
 """
@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import dns.message
 import dns.rcode
 
-from tests.bench.scaling.processes import cpu_seconds, status_mb
-from tests.bench.scaling.series import Figure
+from tests.lab.scaling.processes import cpu_seconds, status_mb
+from tests.lab.scaling.series import Figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,7 +105,7 @@ def measure(count: int) -> dict[str, float]:
 
 @contextmanager
 def _server(kind: str, count: int) -> Iterator[tuple[int, int, float]]:
-    command = [sys.executable, "-m", "tests.bench.scaling.names", kind, str(count)]
+    command = [sys.executable, "-m", "tests.lab.scaling.names", kind, str(count)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     with server:

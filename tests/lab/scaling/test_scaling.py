@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bench.scaling.callers import Crowd, Errand
-from tests.bench.scaling.chart import chart_of
-from tests.bench.scaling.page import page_of
-from tests.bench.scaling.series import Figure, Knee, Point, Series, costs, knee
-from tests.bench.scaling.subjects import SUBJECTS
+from tests.lab.scaling.callers import Crowd, Errand
+from tests.lab.scaling.chart import chart_of
+from tests.lab.scaling.page import page_of
+from tests.lab.scaling.series import Figure, Knee, Point, Series, costs, knee
+from tests.lab.scaling.subjects import SUBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 AGAIN = (
-    "run: python -m tests.bench.scaling --read docs/scaling.json --write docs/scaling.md --svg docs/images/scaling.svg"
+    "run: python -m tests.lab.scaling --read docs/scaling.json --write docs/scaling.md --svg docs/images/scaling.svg"
 )
 COUNTS = (1, 3, 10, 30, 100, 300, 1000)
 
@@ -150,7 +150,7 @@ def test_a_wrong_answer_none_at_all_and_a_refusal_are_errors_and_not_times() -> 
 def measured(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
     files = ("--json", directory / "r.json", "--svg", directory / "r.svg", "--write", directory / "r.md")
     return subprocess.run(
-        [sys.executable, "-m", "tests.bench.scaling", *options, *files],
+        [sys.executable, "-m", "tests.lab.scaling", *options, *files],
         capture_output=True, text=True, timeout=120, check=False, cwd=DOCS.parent,
     )  # fmt: skip
 

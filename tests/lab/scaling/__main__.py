@@ -1,4 +1,4 @@
-"""Measure how time and memory grow with numbers: `python -m tests.bench.scaling [--what WHAT] [--write FILE] …`.
+"""Measure how time and memory grow with numbers: `python -m tests.lab.scaling [--what WHAT] [--write FILE] …`.
 
 What is not measured anew is taken from --read, so that the page can be made again in another wording, or one part of
 it measured again.
@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench.scaling.chart import chart_of
-from tests.bench.scaling.load import most
-from tests.bench.scaling.page import page_of
-from tests.bench.scaling.series import Point, Series
-from tests.bench.scaling.subjects import SUBJECTS
+from tests.lab.scaling.chart import chart_of
+from tests.lab.scaling.load import most
+from tests.lab.scaling.page import page_of
+from tests.lab.scaling.series import Point, Series
+from tests.lab.scaling.subjects import SUBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ def _record(measured: Sequence[Series]) -> str:
 
 
 def _options(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.scaling", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.lab.scaling", description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
     add("--what", action="append", choices=list(SUBJECTS), help="measure only this (repeat); default: all")
     add("--rounds", metavar="N", type=_number, default=ROUNDS, help="measure so often (default: %(default)s)")
@@ -112,7 +112,7 @@ def _measured(what: str, rounds: int, highest: int) -> Series:
             found[count].append(values)
             told = "  ".join(f"{figure.heading} {values[figure.key]:.{figure.digits}f}" for figure in subject.figures)
             print(f"{count:>7}  {told}", flush=True)
-    command = f"python -m tests.bench.scaling --what {what}" + (f" --rounds {rounds}" if rounds != ROUNDS else "")
+    command = f"python -m tests.lab.scaling --what {what}" + (f" --rounds {rounds}" if rounds != ROUNDS else "")
     date = datetime.now(UTC).date().isoformat()
     points = tuple(Point(count, tuple(values)) for count, values in found.items())
     return Series(what, date, command, _machine(), points, left_out)

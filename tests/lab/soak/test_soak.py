@@ -1,4 +1,4 @@
-"""The short form of `python -m tests.soak`: seeds that found something once, and Ctrl-C."""
+"""The short form of `python -m tests.lab.soak`: seeds that found something once, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.running import PROJECT
-from tests.soak.run import soak
+from tests.lab.soak.run import soak
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 SEEDS = [
@@ -31,7 +31,17 @@ def test_no_invariant_is_violated_under_random_faults(seed: str, seconds: str) -
 
 
 def test_ctrl_c_ends_a_soak_with_its_summary(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.soak", "--minutes", "9", "--seed", "1", "--json", str(tmp_path / "report")]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.lab.soak",
+        "--minutes",
+        "9",
+        "--seed",
+        "1",
+        "--json",
+        str(tmp_path / "report"),
+    ]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, start_new_session=True) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == "seed 1, 540 s of load\n"
@@ -46,7 +56,7 @@ def test_ctrl_c_ends_a_soak_with_its_summary(tmp_path: Path) -> None:
 
 def test_a_length_that_is_none_is_a_usage_error() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.soak", "--minutes", "-1"],
+        [sys.executable, "-m", "tests.lab.soak", "--minutes", "-1"],
         cwd=PROJECT, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False,
     )  # fmt: skip
     assert done.returncode == 2

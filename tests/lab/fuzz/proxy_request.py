@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from lab.proxy.exchange import HttpLimits
 from tests.fuzz.loops import on_a_loop, send_all
-from tests.fuzz.readings import PARSERS, Ended, H11Server, Reading, Request, by_h11, by_the_letter
+from tests.fuzz.readings import PARSERS, Ended, H11Server, by_h11, by_the_letter
+from tests.fuzz.smuggling import LONGEST, as_sent
 from tests.fuzz.target import Broken, Target
 from tests.lab.proxy.conftest import Place
 
@@ -22,10 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable, Sequence
 
     from tests.fuzz.loops import AsyncCheck
+    from tests.fuzz.readings import Request
 
-LONGEST = 8192  # the other parsers read byte by byte
 _SEEN = re.compile(rb"x-seen: ([0-9]+)", re.IGNORECASE)
-_ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 _MARKED = b"GET /the-next-client HTTP/1.1\r\nHost: shop.flycast\r\nConnection: close\r\n\r\n"
 
 
@@ -119,32 +119,6 @@ def same_to_everybody(streams: Sequence[bytes]) -> None:
                 raise Broken(f"smuggled: {name} sees {reading}, to the letter it is {strict}: {stream!r}")
             if reading.ended is Ended.REFUSED and parser is by_h11:  # llhttp knows few methods
                 raise Broken(f"{name} takes no more than {reading} of what went to the Machine: {stream!r}")
-
-
-def as_sent(data: bytes, requests: Sequence[Request]) -> list[Reading]:
-    """Return how others read `data`; raise `Broken` unless `requests` is what they see."""
-    readings = [parser(data) for parser in PARSERS.values()]
-    confirmed = False
-    for name, reading in zip(PARSERS, readings, strict=True):
-        for saw, theirs in zip(requests, reading.whole, strict=False):
-            if (saw.method, _path(saw.target), saw.body) != (theirs.method, _path(theirs.target), theirs.body):
-                raise Broken(f"smuggled: the Machine saw {saw}, {name} sees {theirs}: {data!r}")
-        enough = len(requests) <= len(reading.whole)
-        if not enough and reading.ended in {Ended.OPEN, Ended.CLOSED}:
-            raise Broken(f"smuggled: the Machine saw {requests}, {name} sees {reading}: {data!r}")
-        confirmed |= enough
-    if not confirmed:
-        raise Broken(f"nobody else sees {requests} in {data!r}: {readings}")
-    return readings
-
-
-def _path(target: bytes) -> bytes:
-    """Return what a target in absolute form is to a Machine (RFC 9112 section 3.2.2)."""
-    absolute = _ABSOLUTE.match(target)
-    if absolute is None:
-        return target
-    path = target[absolute.end() :].partition(b"#")[0]
-    return path if path.startswith(b"/") else b"/" + path
 
 
 TARGET = Target("proxy_request", lambda: on_a_loop(_serving()), 30)
