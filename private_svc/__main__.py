@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the service until a signal ends it; return its exit status."""
     arguments = sys.argv[1:] if argv is None else argv
     if arguments:
-        return _answer(arguments[0])
+        return _answer(arguments)
     try:
         settings = config.read(os.environ)
     except config.ConfigError as error:
@@ -44,18 +44,25 @@ def main(argv: list[str] | None = None) -> int:
     return lifecycle.run(settings, os.environ, started, (admin, hello, *metrics))
 
 
-def _answer(option: str) -> int:
-    if option in {"-h", "--help"}:
-        print(config.usage())
-        return 0
-    if option == "--version":
-        print(f"private-svc {__version__}")
-        return 0
+def _answer(arguments: list[str]) -> int:
+    if arguments in (["-h"], ["--help"]):
+        return _say(config.usage())
+    if arguments == ["--version"]:
+        return _say(f"private-svc {__version__}")
     print(
-        f"private-svc: unknown option {option!r}; settings are environment variables, see --help",
+        f"private-svc: expected --help or --version, got {' '.join(arguments)!r}; "
+        "settings are environment variables, see --help",
         file=sys.stderr,
     )
     return 2
+
+
+def _say(text: str) -> int:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # `| head` has read enough; Python would complain once more at its end
+        os._exit(0)
+    return 0
 
 
 if __name__ == "__main__":

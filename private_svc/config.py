@@ -114,9 +114,9 @@ class Setting:
 
 PORT = ("a port, 0 to 65535", _port)
 SWITCH = ("1 or 0", _switch)
-SECONDS = ("seconds, 0 to 300", _seconds)
+SECONDS = ("seconds like 8 or 0.5, 0 to 300, three decimals at most", _seconds)
 LONG_SECONDS = ("whole seconds, 0 to 86400", _long_seconds)
-NETWORKS = ("networks like 172.16.0.0/12, separated by commas, none in fdaa::/16", _networks)
+NETWORKS = ("networks like 172.16.0.0/12 (its first address), separated by commas, none in fdaa::/16", _networks)
 TOKEN = ("16 to 512 printable ASCII characters, no spaces", _token)
 HOSTS = ("host names, separated by commas", _hosts)
 ON = ("on or off", _on)
@@ -125,7 +125,7 @@ FACTORY = ("module:factory", _factory)
 SETTINGS = (
     Setting("PORT", PORT, "8080", "admin HTTP listener; 0 = any free port"),
     Setting("HELLO_PORT", PORT, "1848", "raw TCP hello listener; 0 = any free port"),
-    Setting("METRICS_PORT", PORT, "9091", "Prometheus text, over 6PN and loopback only; 0 = off"),
+    Setting("METRICS_PORT", PORT, "9091", "Prometheus text, over 6PN and ::1 only; 0 = off"),
     Setting("ADMIN_TOKEN", TOKEN, None, "secret for actions; unset = the panel is read-only", secret=True),
     Setting("PRIVATE_ONLY", SWITCH, "1", "1 = refuse what came in through a public address"),
     Setting("PLATFORM_NETWORKS", NETWORKS, "172.16.0.0/12", "Fly's host side: peers whose Fly-Client-IP is believed"),
@@ -193,9 +193,9 @@ def read(environ: Mapping[str, str]) -> Config:
             values[setting.name] = setting.parse(text)
         except ValueError:
             problems.append(setting.problem(text))
+    problems += _ports_taken_twice(values)
     if problems:
         raise ConfigError(problems)
-    _check_ports(values)
     return Config(values)
 
 
@@ -205,19 +205,21 @@ def _default(setting: Setting) -> object:
     return setting.parse(setting.default)
 
 
-def _check_ports(values: Mapping[str, object]) -> None:
+def _ports_taken_twice(values: Mapping[str, object]) -> list[str]:
+    problems = []
     taken: dict[object, str] = {}
     for name in ("PORT", "HELLO_PORT", "METRICS_PORT"):
-        port = values[name]
+        port = values.get(name)
         if port in taken:
-            raise ConfigError([f"{name}: expected another port than {taken[port]}, got {str(port)!r}"])
-        if port:
+            problems.append(f"{name}: expected another port than {taken[port]}, got {str(port)!r}")
+        elif port:
             taken[port] = name
+    return problems
 
 
 def usage() -> str:
     """Return the text of `--help`: every setting with its default and what it expects."""
-    rows = (f"  {it.name:<20} {it.meaning}\n{'':<23}{it.expected}; default {it.default or 'unset'};" for it in SETTINGS)
+    rows = (f"  {it.name:<20} {it.meaning}\n{'':<23}{it.expected}; default {it.default or 'unset'}" for it in SETTINGS)
     return "\n".join(
         [
             "usage: private-svc [--help | --version]",

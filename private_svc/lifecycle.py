@@ -28,6 +28,7 @@ from private_svc.suspend import Suspender
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import FrameType
 
     from private_svc.boot import Boot
     from private_svc.config import Config
@@ -154,18 +155,22 @@ def _exit_status(opening: asyncio.Task[Admin]) -> int:
 
 
 def _on_signals(departure: Departure) -> None:
-    """Leave on the first signal; a second one ends the process at once."""
-    received: list[signal.Signals] = []
+    """Leave on the first signal; a second one ends the process at once, even where your application holds the loop."""
+    loop = asyncio.get_running_loop()
+    received: list[int] = []
 
-    def caught(number: signal.Signals) -> None:
+    def caught(number: int, _: FrameType | None) -> None:
         received.append(number)
-        departure.because(number.name)
+        name = signal.Signals(number).name
         if len(received) > 1:
-            logs.event("leaving at once", level=logging.WARNING, signal=number.name)
-            os._exit(128 + number)
+            try:
+                logs.event("leaving at once", level=logging.WARNING, signal=name)
+            finally:
+                os._exit(128 + number)
+        loop.call_soon_threadsafe(departure.because, name)
 
     for number in SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, caught, number)
+        signal.signal(number, caught)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # held back since before the bind
 
 

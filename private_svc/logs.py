@@ -8,6 +8,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from private_svc.line_writer import LineWriter
+
 if TYPE_CHECKING:
     from typing import TextIO
 
@@ -16,23 +18,49 @@ _as_json = json.JSONEncoder(default=str).encode
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/[]@%+,*?&~")
 
 
-def configure(log_format: str, stream: TextIO) -> None:
-    """Send every log record to `stream`; `log_format` is auto, text or json."""
-    text = log_format == "text" or (log_format == "auto" and stream.isatty())
-    handler = logging.StreamHandler(stream)
+def configure(log_format: str, stream: TextIO | None) -> None:
+    """Send every log record to the file of `stream`, if there is one; `log_format` is auto, text or json."""
+    text = log_format == "text" or (log_format == "auto" and stream is not None and stream.isatty())
+    handler = logging.NullHandler() if stream is None else Handler(LineWriter(stream.fileno()))
     handler.setFormatter(TextFormatter() if text else JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     _LOGGER.setLevel(logging.INFO)
-    logging.raiseExceptions = False  # a reader that went away must not turn every request into a traceback
+    logging.raiseExceptions = False  # a record that cannot be shown must not turn every request into a traceback
+
+
+class Handler(logging.Handler):
+    """Writes each record as a line, and how many lines were lost before it."""
+
+    def __init__(self, lines: LineWriter) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, if there is room."""
+        try:
+            line = self.format(record)
+            lost = self._lines.lost
+            if lost:
+                told = _record(logging.WARNING, "log lines lost", {"lines": lost, "reason": "nobody read them in time"})
+                if not self._lines.write(self.format(told)):
+                    self._lines.lost = lost
+            self._lines.write(line)
+        except Exception:  # noqa: BLE001 - what a logging handler does
+            self.handleError(record)
 
 
 def event(name: str, *, level: int = logging.INFO, exc_info: bool = False, **fields: object) -> None:
     """Log one event with its fields."""
     if _LOGGER.isEnabledFor(level):
-        raised = sys.exc_info() if exc_info else None
-        # Not `log`: it would look through the stack for the line that called, which no format of ours shows.
-        record = _LOGGER.makeRecord(_LOGGER.name, level, "", 0, name, (), raised, extra={"fields": fields})
+        record = _record(level, name, fields)
+        if exc_info:
+            record.exc_info = sys.exc_info()
         _LOGGER.handle(record)
+
+
+def _record(level: int, name: str, fields: dict[str, object]) -> logging.LogRecord:
+    """Make a record, without looking through the stack for the line that called, which no format of ours shows."""
+    return _LOGGER.makeRecord(_LOGGER.name, level, "", 0, name, (), None, extra={"fields": fields})
 
 
 def _fields(record: logging.LogRecord, formatter: logging.Formatter) -> dict[str, object]:

@@ -65,6 +65,7 @@ class Handler(web.RequestHandler):
             logs.event("handler failed", level=logging.ERROR, exc_info=True)
         if request.writer.output_size:
             raise ConnectionError("an answer that has begun cannot become another")
+        self._context.activity.answers[self.connection.caller(()).ingress, status] += 1
         fault = message.partition(":")[0] if message else HTTPStatus(status).phrase
         response = LastAnswer(status=status, text=f"{status}: {fault}\n")
         mark(response.headers, self._context)

@@ -168,8 +168,9 @@ REMEDIES = {
         f"{_HERE} tells which; then {_BIND}",
     ),
     Fault.IPV4_ONLY: Remedy(
-        "on port {port} the app listens on IPv4 only (0.0.0.0), which Fly Proxy reaches and 6PN does not",
-        _BIND,
+        "on port {port} the app listens on IPv4 only (0.0.0.0), which Fly Proxy reaches and 6PN does not; "
+        "or {port} is not the internal_port of its service",
+        f"{_BIND}; if fly.toml has another internal_port, tell me: --internal-port PORT",
     ),
     Fault.WRONG_INTERNAL_PORT: Remedy(
         "the app listens on port {what}; the internal_port of its service is another",

@@ -44,6 +44,11 @@ class End(StrEnum):
         """Tell whether something was said."""
         return self in {End.CLEAN, End.RESET, End.OPEN}
 
+    @property
+    def is_well(self) -> bool:
+        """Tell whether something was said, and nothing was done that can destroy it."""
+        return self in {End.CLEAN, End.OPEN}
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:

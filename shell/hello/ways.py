@@ -39,6 +39,7 @@ _LIKELY: dict[End | tuple[Way, End], str] = {
     End.SILENT: "no first word within {timeout}: the service waits for its client, or is not up yet; {logs}",
     End.EMPTY: "the app itself ended it; {logs}",
     End.CUT: "the app itself ended it; {logs}",
+    End.RESET: "what it said can be lost on the way: read until the client has closed its half before closing; {logs}",
     End.REFUSED: "nothing listens there: bind [::]:{port} dual stack, which 6PN and Fly Proxy both reach",
     (Way.FLYCAST, End.REFUSED): "does fly.toml have a [[services.ports]] with port = {port}? Deploy after a change",
     (Way.FLYCAST, End.EMPTY): _UNREACHED,
@@ -89,7 +90,7 @@ class Hearing:
     @property
     def troubles(self) -> tuple[str, ...]:
         """Say what is not well, one line for each way and kind of failure, with its likely cause."""
-        failed = [hello for hello in self.hellos if not hello.heard.end.answered]
+        failed = [hello for hello in self.hellos if not hello.heard.end.is_well]
         kinds = dict.fromkeys((hello.door, hello.heard.end) for hello in failed)
         return (*self.untried, *(self._trouble(door, end) for door, end in kinds))
 

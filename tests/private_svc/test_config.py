@@ -69,6 +69,16 @@ def test_every_port_is_accepted_and_no_other() -> None:
     assert [config.read({"PORT": str(port)} | others).port for port in range(65536)] == list(range(65536))
 
 
+def test_ports_that_are_taken_twice_are_told_with_everything_else() -> None:
+    with pytest.raises(config.ConfigError) as caught:
+        config.read({"PORT": "80", "HELLO_PORT": "80", "METRICS_PORT": "80", "LOG_FORMAT": "xml"})
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+        "LOG_FORMAT",
+        "HELLO_PORT",
+        "METRICS_PORT",
+    ]
+
+
 def test_two_listeners_cannot_share_a_port_unless_the_kernel_chooses() -> None:
     with pytest.raises(config.ConfigError, match="HELLO_PORT: expected another port than PORT, got '1848'"):
         config.read({"PORT": "1848"})
@@ -82,7 +92,7 @@ def test_the_default_of_a_setting_can_be_used_and_help_shows_it(setting: config.
     given = {} if setting.default is None else {setting.name: setting.default}
     config.read({"PORT": "1", "HELLO_PORT": "2", "METRICS_PORT": "3"} | given)
     assert setting.name in config.usage()
-    assert f"{setting.expected}; default {setting.default or 'unset'};" in config.usage()
+    assert f"{setting.expected}; default {setting.default or 'unset'}\n" in config.usage()
 
 
 def test_drain_seconds_may_have_a_fraction() -> None:

@@ -7,6 +7,8 @@ import http.client
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,14 @@ from tests.private_svc.process import PATIENCE_SECONDS, Running, run, service
 if TYPE_CHECKING:
     from pathlib import Path
 
+HOLDING_APP = """
+import time
+
+def make():
+    print('{"event": "holding"}', flush=True)
+    while True:
+        time.sleep(0.01)
+"""
 STUCK_AIOHTTP = 'import threading\nprint(\'{"event": "importing"}\', flush=True)\nthreading.Event().wait(600)\n'
 
 
@@ -31,6 +41,21 @@ def test_an_unknown_option_is_one_line_and_status_2() -> None:
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert "'--port=80'" in result.stderr
+
+
+def test_more_than_one_option_is_none_that_is_known() -> None:
+    result = run("--version", "--nope")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "'--version --nope'" in result.stderr
+
+
+def test_help_into_a_pipe_that_nobody_reads_ends_quietly() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "wb") as unread:
+        command = [sys.executable, "-m", "private_svc", "--help"]
+        done = subprocess.run(command, stdout=unread, stderr=subprocess.PIPE, timeout=PATIENCE_SECONDS, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_bad_settings_are_one_line_each_and_status_2() -> None:
@@ -121,6 +146,15 @@ def test_a_second_signal_exits_at_once(second: signal.Signals) -> None:
             running.event("draining")
             running.signal(second)
             assert running.ended() == 128 + second
+
+
+def test_a_second_signal_exits_at_once_even_while_an_application_holds_the_loop(tmp_path: Path) -> None:
+    (tmp_path / "holding.py").write_text(HOLDING_APP)
+    with Running({"APP": "holding:make", "PYTHONPATH": str(tmp_path), "DRAIN_SECONDS": "300"}) as running:
+        running.event("holding")
+        running.signal(signal.SIGTERM)
+        running.signal(signal.SIGINT)
+        assert running.ended() in {128 + signal.SIGTERM, 128 + signal.SIGINT}
 
 
 def test_a_drain_under_load_drops_nobody_that_was_accepted() -> None:

@@ -1,0 +1,39 @@
+"""Write lines where nobody may be reading: the service never waits for who reads its log.
+
+Where a pipe is full or a terminal was stopped, a line that finds no room is lost and counted, and the first line that
+finds room again is preceded by how many were lost. poll(2) promises room for PIPE_BUF bytes and no more (pipe(7)).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+
+class LineWriter:
+    """Writes to one file descriptor, which it does not close."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._room = select.poll()
+        self._room.register(fd, select.POLLOUT)
+        self._is_cut = False  # the last line has no end
+        self.lost = 0  # lines since the last one that was written
+
+    def write(self, line: str) -> bool:
+        """Write `line` and its end, or count it as lost; return which."""
+        data = f"{line}\n".encode(errors="backslashreplace")
+        if self._is_cut:
+            data = b"\n" + data
+        written = 0
+        try:
+            while written < len(data) and self._room.poll(0):
+                written += os.write(self._fd, data[written : written + select.PIPE_BUF])
+        except OSError:  # the reader has gone, the disk is full
+            pass
+        if written < len(data):
+            self.lost += 1
+            self._is_cut = self._is_cut or bool(written)
+            return False
+        self.lost, self._is_cut = 0, False
+        return True
