@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from lab.topology import Topology
     from shell.flytoml import FlyToml
 
+_SECRET = re.compile(r"(?!FLY_)[A-Za-z_][A-Za-z0-9_]{0,99}")
 _FOR_APP = re.compile(r"([a-z0-9-]+)=(.+)")
 _ENVIRONMENT_OF_MACHINES = ("HOME", "LANG", "LC_ALL", "TZ")
 
@@ -43,6 +45,20 @@ def flycast_places(texts: Sequence[str]) -> dict[str, str]:
     return places
 
 
+def secrets_from(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what every Machine gets as a secret; a value is never said in an error."""
+    secrets: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not _SECRET.fullmatch(name) or name in secrets:
+            expected = "NAME or NAME=VALUE, a variable's name that does not begin with FLY_, each once"
+            raise UsageError(f"--secret: expected {expected}, got {name[:99]!r}")
+        if not sign and name not in environ:
+            raise UsageError(f"--secret: expected a variable {name} here, got none; set it, or give {name}=VALUE")
+        secrets[name] = value if sign else environ[name]
+    return secrets
+
+
 def _pair(option: str, shape: str, text: str) -> tuple[str, str]:
     left, _, right = text.partition("=")
     if not left or not right:
@@ -58,11 +74,15 @@ def read_topology(
     public: bool,
     flycast_in: Mapping[str, str],
     images: Sequence[str] = (),
+    secrets: Mapping[str, str],
 ) -> Topology:
     """Read every fly.toml and image, and lay out the networks; raise `UsageError` with the file and the place."""
     configs = [(_read(path), organisation) for path, organisation in apps]
     given = _images_of([config.app_name for config, _ in configs], images)
-    sources = [_source(config, organisation, command, given.get(config.app_name)) for config, organisation in configs]
+    sources = [
+        replace(_source(config, organisation, command, given.get(config.app_name)), secrets=secrets)
+        for config, organisation in configs
+    ]
     return plan(sources, scale, _machine_environment(), public=public, flycast_in=flycast_in)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import re
 import sys
 from contextlib import suppress
@@ -37,6 +38,7 @@ examples:
   flycast-lab run --autostop-interval 1 -- flycast-probe wake private-svc
   flycast-lab run --laptop -- curl -s http://private-svc.flycast
   flycast-lab run --image localhost/private-svc -- curl -s http://private-svc.flycast
+  ADMIN_TOKEN=… flycast-lab run --secret ADMIN_TOKEN -- flycast-probe wake private-svc --sleep
   flycast-lab run --org other=shop/fly.toml --flycast-in shop=personal -- curl -s http://shop.flycast
 """,
     "exec": """\
@@ -219,6 +221,11 @@ def _add_lab_options(parser: argparse.ArgumentParser, autostop_seconds: float) -
         "or docker-archive:FILE",
     )  # fmt: skip
     add(
+        "--secret", metavar="NAME[=VALUE]", action="append", default=[],
+        help="a variable of every app's Machines, as `fly secrets set` makes one; without a value, that of this "
+        "environment, which no list of processes shows (repeat)",
+    )  # fmt: skip
+    add(
         "--scale",
         metavar="N|R=N,…",
         default="1",
@@ -305,6 +312,7 @@ def _bring_up(arguments: argparse.Namespace) -> int:
     topology = apps.read_topology(
         given, arguments.command, arguments.scale,
         public=public, flycast_in=apps.flycast_places(arguments.flycast_in), images=arguments.image,
+        secrets=apps.secrets_from(arguments.secret, os.environ),
     )  # fmt: skip
     _require_tunnel(arguments)
     options = LabOptions(

@@ -93,19 +93,19 @@ async def walk_through(session: Session, heard: Sequence[str]) -> int:
         _print(f"\n# {step.sentence}\n$ {_shown(argv or step.argv)}")
         if not argv:
             _print(f"({step.argv[0]} is not installed here; skipped)")
-        elif await session.run_in_foreground(_with_empty_input(argv), step.machine_id) != 0:
+        elif await session.run_step(_with_empty_input(argv), step.machine_id) != 0:
             _print(f"the step failed: {_shown(argv)}")
             return 1
     wake = (*PROBE, "wake", app.name)
     _print(f"\n# Nobody uses it now, so it falls asleep; then the first request wakes it.\n$ {_shown(wake)}")
-    if status := await session.run_in_foreground(wake):
+    if status := await session.run_step(wake):
         return status
     _print("# That sleep and that wake in the log, as `fly logs` tells them.")
     for line in last_sleep_and_wake(heard):
         _print(line)
     again = (*wake, "--count", str(WAKES))
     _print(f"\n# And some more of them, for the numbers.\n$ {_shown(again)}")
-    status = await session.run_in_foreground(again)
+    status = await session.run_step(again)
     _print(f"Done in {time.monotonic() - began:.1f} s. Nothing of this is left once the command ends.")
     return status
 

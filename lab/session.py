@@ -122,14 +122,24 @@ class Session:
         return await self._tunnels.answer(request)
 
     async def run_in_foreground(self, program: Sequence[str], machine_id: str = "shell") -> int:
-        """Run a program of this terminal on the shell Machine; return its exit status."""
-        env = dict(os.environ)
-        self.foreground = await self.execute(machine_id, program, env, current_directory(), (0, 1, 2))
+        """Run a program of this terminal, to which Ctrl-C belongs meanwhile; return its exit status."""
+        self.foreground = await self._on_this_terminal(program, machine_id)
         try:
             return await self.foreground.ended()
         finally:
             self.foreground.send(signal.SIGTERM)
             self.foreground = None
+
+    async def run_step(self, program: Sequence[str], machine_id: str = "shell") -> int:
+        """Run a program as part of something larger, which Ctrl-C ends; return its exit status."""
+        process = await self._on_this_terminal(program, machine_id)
+        try:
+            return await process.ended()
+        finally:
+            process.send(signal.SIGTERM)
+
+    async def _on_this_terminal(self, program: Sequence[str], machine_id: str) -> Process:
+        return await self.execute(machine_id, program, dict(os.environ), current_directory(), (0, 1, 2))
 
     async def execute(
         self,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
@@ -133,7 +133,7 @@ class Topology:
 
 @dataclass(frozen=True, slots=True)
 class AppSource:
-    """A fly.toml, the command each process group runs, the app's organisation, and the image of its Machines.
+    """A fly.toml, the command each process group runs, the app's organisation, its secrets, its Machines' image.
 
     Without an image Machines see the host's files, and programs of the host.
     """
@@ -142,6 +142,7 @@ class AppSource:
     commands: Mapping[str, tuple[str, ...]]
     organisation: str = HOME
     image: Image | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan(
@@ -238,7 +239,7 @@ def _plan_app(
             for serial in range(number):
                 basis = image.env if image else env
                 machine = _plan_machine(first + len(machines), home, config.app_name, place, group, serial, basis)
-                own = {**machine.env, **config.env, "PRIMARY_REGION": region}
+                own = {**machine.env, **config.env, **source.secrets, "PRIMARY_REGION": region}
                 own["FLY_VM_MEMORY_MB"] = str(config.memory_mb)
                 if image:
                     own["FLY_IMAGE_REF"] = image.name

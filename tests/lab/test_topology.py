@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.apps import secrets_from
 from lab.errors import UsageError
 from lab.restart import RestartKind, RestartPolicy
 from lab.topology import AppSource, Topology, group_commands, plan
@@ -59,6 +60,26 @@ def test_a_flycast_address_lies_in_the_network_it_was_allocated_in() -> None:
     assert (away.network, away.flycast_network) == (other, personal)
     assert at_home.flycast_ip.startswith(f"{third.prefix}:0:1::")
     assert away.flycast_ip.startswith(f"{personal.prefix}:0:1::")
+
+
+def test_a_secret_is_a_variable_of_every_machine_and_wins_over_env() -> None:
+    secrets = {"ADMIN_TOKEN": "correct-horse", "COLOUR": "red"}
+    topology = plan([AppSource(config(), {"app": ("true",)}, secrets=secrets)], "2", {})
+    for machine in topology.machines:
+        assert secrets.items() <= machine.env.items()
+    assert "ADMIN_TOKEN" not in topology.shells[0].env, "a shell Machine belongs to another app"
+
+
+def test_a_secret_is_given_or_taken_from_the_environment() -> None:
+    secrets = secrets_from(["A=x=y", "B", "C="], {"B": "from here", "D": "unasked"})
+    assert secrets == {"A": "x=y", "B": "from here", "C": ""}
+
+
+@pytest.mark.parametrize("texts", [["=v"], ["1A=v"], ["A-B=v"], ["FLY_REGION=v"], ["A=v", "A=v"], ["NOT_HERE"], [""]])
+def test_a_secret_that_cannot_be_is_refused_and_its_value_never_shown(texts: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"^--secret: expected ") as caught:
+        secrets_from([text.replace("=v", "=hunter2") for text in texts], {"A": "hunter2"})
+    assert "hunter2" not in str(caught.value)
 
 
 def test_the_same_input_gives_the_same_plan() -> None:

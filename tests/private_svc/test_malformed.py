@@ -57,6 +57,7 @@ async def test_what_is_malformed_gets_400_and_its_connection_is_closed(
         await until(lambda: not here.activity.visits)
     answer = Answer(received)
     assert answer.status == 400
+    assert [status for _, status in here.activity.answers.elements()] == [400], "it is counted, once"
     assert received.count(b"HTTP/1.") == 1, "nothing behind it is answered"
     assert answer.headers["x-machine-id"] == FLY["FLY_MACHINE_ID"]
     assert answer.headers["server"] == "private-svc"

@@ -32,8 +32,8 @@ _MACHINES = """\
 `flycast-lab run` with that many Machines of `sleep inf`. Up is from the start of the command to a program on the shell
 Machine, down from that program's end to the end of the command. Processor time is that of every process of the lab,
 from start to end. All Machines: what their inits and apps hold together, with their part of shared pages. Kernel: how
-much more its slab, stacks and page tables hold; other work on the machine moves that, too. At rest nobody asks
-anything: what is left is the look at every Machine's memory, four times a second."""
+much more its slab, stacks and page tables hold, the most of the rounds: what a lab before gives back late is taken off.
+At rest nobody asks anything: what is left is the look at every Machine's memory, four times a second."""
 
 _HELLOS = f"""\
 That many callers at once, each on a connection of its own: connect, read `hello` to the end, come again, until there
