@@ -46,7 +46,7 @@ def steps(app: AppPlan) -> Iterator[Step]:
     flycast, internal = f"{app.name}.flycast", f"{app.name}.internal"
     yield _names("A .flycast name answers always: it is the proxy's address.", flycast)
     yield _names("An .internal name answers for started Machines only.", internal)
-    yield Step("The Flycast address answers ping, one router away.", ("ping", "-c2", "-i0.2", flycast))
+    yield Step("The Flycast address answers ping.", ("ping", "-c2", "-i0.2", flycast))
     for service in app.services:
         for port, entry in served_ports(service):
             if "http" in entry.handlers:

@@ -270,10 +270,9 @@ class Machine:
         self.process = None
         self.last_status = status
         by_itself = self._state is MachineState.STARTED and self._stop_unheard is None
-        if status == 0 or not by_itself:
-            self._say("app", f"Main child exited with code: {status}")
-        else:
-            self._say("app", f"Main child exited with code: {status}; its last line: {self.last_line}", "error")
+        failed = by_itself and status != 0
+        said = f"; its last line: {self.last_line}" if failed and self.last_line else ""
+        self._say("app", f"Main child exited with code: {status}{said}", "error" if failed else "info")
         if self._stop_unheard is not None:
             self._stop_unheard.cancel()
             self._stop_unheard = None

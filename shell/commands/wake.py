@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
         from shell.wake.report import show_wake
 
         show_wake(open_screen(options), outcome)
-    for trouble in filter(None, (outcome.error, *map(str, breaches))):
+    for trouble in filter(None, (outcome.error, outcome.doubt, *map(str, breaches))):
         complain(trouble)
     if options.svg and outcome.samples:
         from shell.wake.chart import chart_of

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shell.wake.plan import Plan, SleepMode
 
 _MAX_SHOWN = 200  # characters of a header
+_FIRST_ERROR = 400
 
 
 class Kind(StrEnum):
@@ -76,6 +77,17 @@ class Outcome:
     def well(self) -> bool:
         """Tell whether all was measured and no cold request was refuted."""
         return not self.error and not any(sample.kind.wakes and sample.refuted for sample in self.samples)
+
+    @property
+    def doubt(self) -> str:
+        """Say how many answers were errors, which are timed like every other, or "" when none was."""
+        statuses = [sample.timed.reply.status for sample in self.samples if sample.timed.reply]
+        errors = [status for status in statuses if status >= _FIRST_ERROR]
+        if not errors:
+            return ""
+        which = ", ".join(map(str, sorted(set(errors))))
+        counted, path = f"{len(errors)} of {len(statuses)}", self.plan.target.path
+        return f"{counted} answers were errors ({which}), timed all the same: is {path} what you meant?"
 
     def counted(self, kind: Kind) -> tuple[Sample, ...]:
         """Return the requests of one kind, without those that are refuted to be of it."""

@@ -12,7 +12,6 @@ import pytest
 from aiohttp import web
 
 from private_svc.awake import Awake
-from private_svc.boot import clock
 from private_svc.departure import Departure
 from private_svc.heartbeat import beat
 from private_svc.ingress import Caller, Ingress
@@ -194,7 +193,7 @@ async def test_nobody_is_idle_before_it_serves(tmp_path: Path) -> None:
 
 async def test_a_resume_is_told_once_with_its_length_whoever_noticed_it(tmp_path: Path, log: Log) -> None:
     wall_s = 0.0
-    awake = Awake(clock, lambda: wall_s)
+    awake = Awake(lambda: 0.0, lambda: wall_s)  # with a clock that runs, a late look would lengthen what is told
     async with asyncio.timeout(PATIENCE_SECONDS):
         made = Heart(tmp_path / "none", replace(context(), awake=awake))
         made.serve.set()
