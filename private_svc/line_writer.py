@@ -20,6 +20,10 @@ class LineWriter:
         self._is_cut = False  # the last line has no end
         self.lost = 0  # lines since the last one that was written
 
+    def has_room(self) -> bool:
+        """Tell whether `PIPE_BUF` bytes can be written now."""
+        return bool(self._room.poll(0))
+
     def write(self, line: str) -> bool:
         """Write `line` and its end, or count it as lost; return which."""
         data = f"{line}\n".encode(errors="backslashreplace")
@@ -27,7 +31,7 @@ class LineWriter:
             data = b"\n" + data
         written = 0
         try:
-            while written < len(data) and self._room.poll(0):
+            while written < len(data) and self.has_room():
                 written += os.write(self._fd, data[written : written + select.PIPE_BUF])
         except OSError:  # the reader has gone, the disk is full
             pass

@@ -39,11 +39,9 @@ class Handler(logging.Handler):
         """Write the record, if there is room."""
         try:
             line = self.format(record)
-            lost = self._lines.lost
-            if lost:
-                told = _record(logging.WARNING, "log lines lost", {"lines": lost, "reason": "nobody read them in time"})
-                if not self._lines.write(self.format(told)):
-                    self._lines.lost = lost
+            if self._lines.lost and self._lines.has_room():
+                fields = {"lines": self._lines.lost, "reason": "nobody read them in time"}
+                self._lines.write(self.format(_record(logging.WARNING, "log lines lost", fields)))
             self._lines.write(line)
         except Exception:  # noqa: BLE001 - what a logging handler does
             self.handleError(record)
