@@ -12,6 +12,7 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 PROJECT = Path(__file__).resolve().parents[2]
+WAYS_TO_PACKAGES = {"cert", "extra-index-url", "find-links", "index-url", "no-index", "proxy", "trusted-host"}
 _SECONDS = 600
 
 
@@ -65,9 +66,10 @@ class Store:
 
 
 def _pip_mounts(work: Path) -> list[tuple[str, str]]:
-    """Return what a build must see for its pip to be configured as ours is: a file, certificates, directories."""
+    """Return what a build must see for its pip to find packages as ours does: a file, certificates, directories."""
     listed = output_of(sys.executable, "-m", "pip", "config", "list").splitlines()
-    settings = {key.rpartition(".")[2]: ast.literal_eval(value) for key, _, value in (s.partition("=") for s in listed)}
+    given = {key.rpartition(".")[2]: ast.literal_eval(value) for key, _, value in (s.partition("=") for s in listed)}
+    settings = {name: given[name] for name in given.keys() & WAYS_TO_PACKAGES}
     config = work / "pip.conf"
     config.write_text("[global]\n" + "".join(f"{key} = {' '.join(value.split())}\n" for key, value in settings.items()))
     mounts = {"/etc/pip.conf": str(config)}
