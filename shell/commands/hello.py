@@ -19,7 +19,7 @@ examples:
   flycast-probe hello my-app --port 2222     another service that speaks first
   flycast-probe hello my-app --json | jq '.hellos[] | [.way, .said, .end]'
 
-An app that sleeps is woken through Flycast; 6PN is tried after that. Status 1 when one way does not answer.
+An app that sleeps is woken through Flycast; 6PN is tried after that. Status 1 when one way does not answer, or resets.
 """
 
 # ruff: noqa: PLC0415

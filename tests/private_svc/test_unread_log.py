@@ -18,6 +18,7 @@ import pytest
 
 from private_svc import logs
 from private_svc.line_writer import LineWriter
+from tests.bench.programs import connected, reserved_port
 from tests.private_svc.process import PATIENCE_SECONDS, ROOT
 
 if TYPE_CHECKING:
@@ -121,6 +122,15 @@ def test_neither_an_answer_nor_the_end_waits_for_who_reads_the_log() -> None:
 
 
 def test_a_service_without_an_output_serves_and_leaves() -> None:
-    command = f"exec >&-; exec {sys.executable} -m private_svc --version"
-    done = subprocess.run(["sh", "-c", command], cwd=ROOT, check=False, timeout=PATIENCE_SECONDS, capture_output=True)
-    assert done.returncode == 0, done.stderr
+    with reserved_port() as port:
+        environ = {"PORT": str(port), "HELLO_PORT": "0", "METRICS_PORT": "0"}
+        command = ["sh", "-c", 'exec >&-; exec "$@"', "sh", sys.executable, "-m", "private_svc"]
+        with subprocess.Popen(command, cwd=ROOT, env=os.environ | environ) as service:
+            try:
+                with connected(port, service) as caller:
+                    caller.sendall(REQUEST)
+                    assert caller.recv(100).startswith(b"HTTP/1.1 200 ")
+                service.send_signal(signal.SIGTERM)
+                assert service.wait(PATIENCE_SECONDS) == 0
+            finally:
+                service.kill()
