@@ -161,6 +161,7 @@ def test_a_machine_that_holds_more_than_its_memory_is_killed() -> None:
     assert "Main child exited with code: 137" in done.stderr, done.stderr
 
 
+@pytest.mark.wireguard  # where no tunnel can be had at all, that is the reason
 def test_a_laptop_is_refused_with_the_reason() -> None:
     done = inside(*LAB, "run", "--laptop", "--", "true")
     assert done.returncode == 1
