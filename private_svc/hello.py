@@ -96,7 +96,7 @@ class Hello:
 
     async def drain(self, seconds: float) -> int:
         """Greet who is queued, stop listening, wait for open connections; return how many were cut after `seconds`."""
-        self._acceptor.finish()
+        await self._acceptor.finish()
         if self._open:
             self._nobody_left.clear()
             await asyncio.wait([self._loop.create_task(self._nobody_left.wait())], timeout=seconds)

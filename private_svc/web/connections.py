@@ -47,7 +47,7 @@ class Connections:
 
     async def drain(self, seconds: float) -> int:
         """Stop accepting, let every request in flight finish; return how many connections were left after `seconds`."""
-        self._acceptor.finish()
+        await self._acceptor.finish()
         if not self._open:
             return 0
         grace = self._loop.call_later(min(GRACE_SECONDS, seconds), self._close_idle)

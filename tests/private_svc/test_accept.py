@@ -70,7 +70,7 @@ async def test_out_of_file_descriptors_it_waits_says_so_once_and_goes_on(
     with socket.create_connection(listening.getsockname()):
         async with asyncio.timeout(PATIENCE_SECONDS):
             await taken.any.wait()
-    acceptor.finish()
+    await acceptor.finish()
     assert [record.getMessage() for record in caplog.records] == ["cannot accept"]
     close_all(taken.connections)
 
@@ -81,15 +81,17 @@ async def test_a_caller_that_has_gone_again_does_not_hold_up_the_next(listening:
     listening.failures = [number] * 3
     acceptor = Acceptor(asyncio.get_running_loop(), asyncio.get_running_loop(), listening, taken, no_room, limit=9)
     with socket.create_connection(listening.getsockname()):
-        acceptor.finish()
+        await acceptor.finish()
     assert len(taken.connections) == 1
     close_all(taken.connections)
 
 
 async def test_an_error_of_the_listening_socket_itself_is_not_retried(listening: Failing) -> None:
     listening.failures = [errno.EINVAL]
+    loop = asyncio.get_running_loop()
+    acceptor = Acceptor(loop, loop, listening, Taken(), no_room, limit=9)
     with pytest.raises(OSError, match="Invalid argument"):
-        Acceptor(asyncio.get_running_loop(), asyncio.get_running_loop(), listening, Taken(), no_room, limit=9).finish()
+        await acceptor.finish()
 
 
 async def test_finishing_takes_everybody_who_is_queued_whatever_the_limit_and_may_be_repeated(
@@ -99,8 +101,8 @@ async def test_finishing_takes_everybody_who_is_queued_whatever_the_limit_and_ma
     acceptor = Acceptor(asyncio.get_running_loop(), asyncio.get_running_loop(), listening, taken, no_room, limit=1)
     acceptor.start()
     callers = [socket.create_connection(listening.getsockname()) for _ in range(50)]
-    acceptor.finish()
-    acceptor.finish()
+    await acceptor.finish()
+    await acceptor.finish()
     assert len(taken.connections) == 50
     assert listening.fileno() < 0
     close_all(callers + taken.connections)
