@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import logging
-import socket
-import struct
 from typing import TYPE_CHECKING
 
 from private_svc import logs
+from private_svc.newcomers import greet_nobody_new
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
     from typing import Protocol
 
@@ -26,13 +25,6 @@ if TYPE_CHECKING:
             """Stop, if it was begun."""
 
 
-SO_ATTACH_FILTER = 26  # asm-generic/socket.h
-ONLY_WITH_ACK = (  # linux/bpf_common.h; byte 13 of a TCP header has its flags (RFC 9293 section 3.1)
-    (0x30, 0, 0, 13),  # load the byte
-    (0x45, 0, 1, 0x10),  # without the bit go to the last line
-    (0x06, 0, 0, 0xFFFF),  # take it all
-    (0x06, 0, 0, 0),  # take nothing
-)
 HANDSHAKE_SECONDS = 0.005  # for those that were under way when the end began
 PER_WAKE_UP = 64  # then others get their turn
 MORE_THAN_QUEUED = 65536
@@ -51,20 +43,6 @@ GONE_AGAIN = (  # accept(2): errors of the new connection, not of the listening 
     errno.EOPNOTSUPP,
     errno.ETIMEDOUT,
 )
-
-
-def greet_nobody_new(listening: socket.socket) -> None:
-    """Let the kernel drop each SYN that comes to a listening socket, and finish the handshakes under way.
-
-    A socket filter (Linux, Documentation/networking/filter.rst) that takes segments with the ACK bit only. Who is
-    dropped knocks again a second later, and is refused then, because nobody listens any more.
-    """
-    import ctypes  # noqa: PLC0415 - only who leaves needs it
-
-    instructions = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in ONLY_WITH_ACK))
-    program = struct.pack("HP", len(ONLY_WITH_ACK), ctypes.addressof(instructions))
-    with contextlib.suppress(OSError):  # a kernel without it: whom it greets at the very end is reset
-        listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
 class Acceptor:
@@ -112,6 +90,8 @@ class Acceptor:
             return
         self._readers.remove_reader(self._listening)
         self._limit = 0  # nobody starts it again
+        if self._retry is not None:
+            self._retry.cancel()
         greet_nobody_new(self._listening)
         self._take_all()
         await asyncio.sleep(HANDSHAKE_SECONDS)
