@@ -51,17 +51,11 @@ class Mode(StrEnum):
 class Actions:
     """Answers `POST /api/sleep`."""
 
-    def __init__(
-        self,
-        context: Context,
-        departure: Departure,
-        suspender: Suspender,
-        throttle: Throttle | None = None,
-    ) -> None:
+    def __init__(self, context: Context, departure: Departure, suspender: Suspender) -> None:
         self._context = context
         self._departure = departure
         self._suspender = suspender
-        self._throttle = throttle or Throttle()
+        self._throttle = Throttle()
         self._throttled_log_s = float("-inf")
         token = context.config.admin_token
         self._token_hash = sha256(token.encode()).digest() if token is not None else None

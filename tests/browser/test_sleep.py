@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from private_svc.web.throttle import GUESSES
+from private_svc.web import throttle
 from tests.private_svc.making import FLY
 from tests.private_svc.process import service
 from tests.private_svc.site import site
@@ -96,11 +96,25 @@ async def test_no_token_is_asked_for_by_the_browser_itself(page: Page) -> None:
         await expect(page.get_by_label("ADMIN_TOKEN")).to_be_focused()
 
 
-async def test_wrong_tokens_are_refused_in_words_and_then_told_to_wait(page: Page) -> None:
+async def test_what_was_agreed_to_is_sent_whatever_the_form_says_since(page: Page) -> None:
+    async with site(ADMIN_TOKEN=TOKEN) as here:
+        await page.goto(f"http://127.0.0.1:{here.port}/")
+        await page.get_by_label("ADMIN_TOKEN").fill(TOKEN)
+        await page.get_by_role("button", name="Stop", exact=True).click()
+        await page.evaluate("document.getElementById('do').click(), document.getElementById('token').value = 'other'")
+        await expect(page.get_by_role("link", name="Wake it again")).to_be_focused()
+        assert here.departure.decided
+
+
+async def test_wrong_tokens_are_refused_in_words_and_then_told_to_wait(
+    page: Page,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(throttle, "SECONDS_A_GUESS", 3600.0)
     async with site(ADMIN_TOKEN=TOKEN) as here:
         await page.goto(f"http://127.0.0.1:{here.port}/")
         result = page.locator("#result")
-        for _ in range(GUESSES):
+        for _ in range(throttle.GUESSES):
             await ask(page, "Stop", "wrong")
             await expect(result).to_have_text("Wrong token. Nothing was done.")
         await ask(page, "Stop", TOKEN)

@@ -12,6 +12,7 @@ let polling;
 let asking = false;
 let gone = false;
 let looked = Date.now();
+let agreed; // what the dialog asks about: it is sent as it was then
 
 function watch() {
   looked = Date.now();
@@ -72,19 +73,20 @@ function going(machine, state) {
 function confirm(event) {
   event.preventDefault();
   const button = event.submitter;
+  agreed = { mode: button.value, token: at("token").value };
+  at("result").textContent = "";
   at("question").textContent = `${button.textContent} Machine ${at("machine").dataset.machine}?`;
   at("now").textContent = `${at("verdict").textContent}.`;
   at("means").textContent = button.dataset.means;
   at("do").textContent = `${button.textContent} it`;
-  at("confirm").dataset.mode = button.value;
   at("confirm").returnValue = "";
   at("confirm").showModal();
 }
 
-async function sleep(mode) {
+async function sleep({ mode, token }) {
   at("result").textContent = "Asking …";
   const headers = {
-    Authorization: `Bearer ${at("token").value}`,
+    Authorization: `Bearer ${token}`,
     "Fly-Force-Instance-Id": at("machine").dataset.machine, // of several Machines, the one that is shown
   };
   try {
@@ -109,7 +111,7 @@ for (const kind of ["pointermove", "pointerdown", "keydown", "wheel"]) {
 }
 at("go-on").addEventListener("click", () => (watch(), tick()));
 at("form")?.addEventListener("submit", confirm);
-at("confirm")?.addEventListener("close", ({ target }) => target.returnValue && sleep(target.dataset.mode));
+at("confirm")?.addEventListener("close", ({ target }) => target.returnValue && sleep(agreed));
 if (at("form")) at("form").hidden = false;
 at("live").hidden = false;
 watch();
