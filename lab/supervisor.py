@@ -178,12 +178,13 @@ class Lab:
         return switched_on(faults)
 
     async def deploy(self) -> list[str]:
-        """Start every Machine as a deploy does; return a warning for each that is not reachable.
+        """Start every Machine as a deploy does; return warnings: of what a lab leaves out, and of who is not reachable.
 
         The autostop passes begin when it is over: before, a Machine that does not listen yet would look idle.
         """
         apps = self.topology.apps
         found = [
+            *(app.left_out for app in apps),
             *(unreachable(app.name, app.services) for app in apps),
             *await asyncio.gather(*(deploy(app, self.machines) for app in apps)),
         ]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from lab import services
 from lab.errors import UsageError
+from lab.left_out import left_out
 from lab.restart import DEFAULT, RestartPolicy
 from lab.scale import check_groups, machines_of, parse_scale
 from lab.upkeep import upkeep
@@ -96,6 +97,7 @@ class AppPlan:
     machines: tuple[MachinePlan, ...]
     kill_signal: str
     kill_timeout_seconds: float
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,7 @@ def _plan_app(
         machines=tuple(machines),
         kill_signal=config.kill_signal,
         kill_timeout_seconds=config.kill_timeout_seconds,
+        left_out=left_out(config),
     )
 
 

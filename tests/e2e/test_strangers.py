@@ -25,6 +25,10 @@ primary_region = "ams"
 [processes]
   app = "python3 -m http.server 8080"
 
+[mounts]
+  source = "data"
+  destination = "/data"
+
 [[services]]
   internal_port = 8080
   protocol = "tcp"
@@ -171,3 +175,9 @@ def test_ports_with_tls_are_told_where_they_are_all_a_service_has(lab: RunningLa
     assert "app 'echo': the service on internal port 8080 has only ports with tls (8883)" in told[0]
     refused = lab.on("shell", "curl", "-sS", "http://echo.flycast:8883")
     assert refused.returncode == 7, refused.stderr
+
+
+def test_what_a_lab_does_not_do_is_told_with_its_place(lab: RunningLab) -> None:
+    told = [line for line in lab.lines if "not in a lab" in line]
+    assert len(told) == 1, told
+    assert "fly.toml:7: mounts: not in a lab: no volume is mounted" in told[0]
