@@ -76,6 +76,7 @@ class Suspender:
         logs.event("suspending", reason=reason)
         asked_s = self._wall_clock()
         try:
+            await self.check()
             await self._ask()
         except SuspendError as error:
             if self._wall_clock() - asked_s > self._answer_seconds + STEP_SECONDS:

@@ -105,7 +105,7 @@ async def test_where_there_is_no_api_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(SuspendError, match="only a Machine on Fly can be suspended"):
         await suspender.check()
     await suspender.suspend_when_quiet(Activity(), 1, "test")
-    assert suspender.failure
+    assert suspender.failure == f"there is no {tmp_path / 'api'} here: only a Machine on Fly can be suspended"
 
 
 async def test_an_api_that_is_gone_takes_no_connection(tmp_path: Path) -> None:
