@@ -122,13 +122,19 @@ def prepare_mounts() -> None:
 
 
 def _wait_for(child: int, watched: set[signal.Signals]) -> int:
-    """Pass on signals sent to this process alone; those from the terminal reached the lab already."""
+    """Pass on signals sent to this process, as SIGTERM; those from the terminal reached the lab already.
+
+    The first one decides the status of a lab that ends of it, whichever the lab itself heard first.
+    """
+    told = 0
     while True:
         info = signal.sigwaitinfo(watched)
         if info.si_signo != signal.SIGCHLD:
             if info.si_code != _SENT_BY_KERNEL:
+                told = told or info.si_signo
                 os.kill(child, signal.SIGTERM)
             continue
-        pid, status = os.waitpid(child, os.WNOHANG)
+        pid, wait_status = os.waitpid(child, os.WNOHANG)
         if pid == child:
-            return shell_status(os.waitstatus_to_exitcode(status))
+            status = shell_status(os.waitstatus_to_exitcode(wait_status))
+            return 128 + told if told and status == 128 + signal.SIGTERM else status

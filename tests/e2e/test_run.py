@@ -14,6 +14,7 @@ import pytest
 from tests.e2e.running import DEADLINE_SECONDS, LAB, PROJECT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.lab
@@ -166,15 +167,20 @@ def test_a_closed_standard_output_ends_it_without_a_traceback() -> None:
     assert done.stderr == ""
 
 
-def test_a_terminate_signal_ends_the_program_and_the_lab() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["to it alone", "to its group"])
+def test_a_signal_ends_the_program_and_the_lab_with_its_own_status(
+    send: Callable[[int, int], None], number: signal.Signals
+) -> None:
+    heeding = ["env", "--default-signal=HUP,INT"]  # the tests may run in the background, where they are ignored
     with subprocess.Popen(
-        [*LAB, "run", "--", "sh", "-c", "echo up; exec sleep 1000"],
-        stdout=subprocess.PIPE, text=True, cwd=PROJECT,
+        [*heeding, *LAB, "run", "--", "sh", "-c", "echo up; exec sleep 1000"],
+        stdout=subprocess.PIPE, text=True, cwd=PROJECT, process_group=0,
     ) as lab:  # fmt: skip
         assert lab.stdout is not None
         assert lab.stdout.readline() == "up\n"
-        lab.send_signal(signal.SIGTERM)
-        assert lab.wait(DEADLINE_SECONDS) == 128 + signal.SIGTERM
+        send(lab.pid, number)
+        assert lab.wait(DEADLINE_SECONDS) == 128 + number
 
 
 def test_the_log_file_gets_every_line(tmp_path: Path) -> None:
