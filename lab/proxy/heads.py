@@ -31,8 +31,7 @@ _REMEMBERED_BYTES: Final = 2048
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _REQUEST_LINE = re.compile(rb"(%s) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])\r\n" % _TOKEN)
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
-_FIELDS = re.compile(rb"(?:%s:[\t\x20-\x7e\x80-\xff]*\r\n)*" % _TOKEN)
-_FIELD = re.compile(rb"(%s):([\t\x20-\x7e\x80-\xff]*)\r\n" % _TOKEN)
+_FIELD = re.compile(rb"(%s):([\t\x20-\x7e\x80-\xff]*)" % _TOKEN)
 _NOTHING: Final[list[bytes]] = []
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _DIGITS = re.compile(rb"[0-9]{1,18}")
@@ -53,7 +52,10 @@ class Fields:
         self._onward: dict[frozenset[bytes], bytes] = {}
         self._by_name: dict[bytes, list[bytes]] = {}
         for name, value in pairs:
-            self._by_name.setdefault(name, []).append(value)
+            if name in self._by_name:
+                self._by_name[name].append(value)
+            else:
+                self._by_name[name] = [value]
 
     def __repr__(self) -> str:
         """Show the fields."""
@@ -149,6 +151,10 @@ def find_end(received: bytearray, scanned: int) -> int:
 
 def parse_request(head: bytes) -> RequestHead:
     """Parse a complete request head; raise `BadMessageError`."""
+    return _recent_request(head) if len(head) <= _REMEMBERED_BYTES else _request(head)
+
+
+def _request(head: bytes) -> RequestHead:
     head = head.removeprefix(b"\r\n")  # one empty line before a request is ignored (section 2.2)
     line = _REQUEST_LINE.match(head)
     if line is None:
@@ -160,6 +166,10 @@ def parse_request(head: bytes) -> RequestHead:
         raise BadMessageError("CONNECT is not for a service behind a proxy", 501)
     request = RequestHead(method, target, min(int(minor), 1), _parse_fields(head, line.end()))
     return _with_checked_host(request)
+
+
+_recent_request = lru_cache(maxsize=256)(_request)
+"""Clients and apps send the same again and again: what was read lately, a head or a line, is not read again."""
 
 
 def _with_checked_host(request: RequestHead) -> RequestHead:
@@ -189,17 +199,31 @@ def parse_response(head: bytes) -> ResponseHead:
 
 def _parse_fields(head: bytes, start: int) -> Fields:
     section = head[start:-2]
-    return _recent_fields(section) if len(section) <= _REMEMBERED_BYTES else _fields(section)
+    if len(section) <= _REMEMBERED_BYTES:
+        return _recent_fields(section)
+    return Fields(list(map(_field, _lines(section))))
 
 
-def _fields(section: bytes) -> Fields:
-    if _FIELDS.fullmatch(section) is None:
+@lru_cache(maxsize=256)
+def _recent_fields(section: bytes) -> Fields:
+    return Fields(list(map(_recent_field, _lines(section))))
+
+
+def _lines(section: bytes) -> list[bytes]:
+    *lines, rest = section.split(b"\r\n")
+    if rest:
+        raise BadMessageError("a header line does not end in CRLF")
+    return lines
+
+
+def _field(line: bytes) -> tuple[bytes, bytes]:
+    found = _FIELD.fullmatch(line)
+    if found is None:
         raise BadMessageError("a header line is not `name: value`")
-    return Fields([(name.lower(), value.strip(b" \t")) for name, value in _FIELD.findall(section)])
+    return found[1].lower(), found[2].strip(b" \t")
 
 
-_recent_fields = lru_cache(maxsize=256)(_fields)
-"""Clients and apps send the same fields again and again: what was read lately is not read again."""
+_recent_field = lru_cache(maxsize=1024)(_field)
 
 
 def parse_trailers(section: bytes) -> Fields:

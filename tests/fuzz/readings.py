@@ -36,7 +36,6 @@ class Ended(StrEnum):
 
     OPEN = "waiting for more"
     CLOSED = "at a request that is the last of its connection"
-    SWITCHED = "at a request for another protocol"
     REFUSED = "at what is no request"
 
 
@@ -125,12 +124,11 @@ def by_aiohttp_in_python(data: bytes) -> Reading:
 
 
 def _by_aiohttp(parser_class: type[http_parser.HttpRequestParser], data: bytes) -> Reading:
-    """Feed byte by byte, from within a loop: an error takes with it what else was in the same piece."""
-    loop = asyncio.get_running_loop()
-    parser = parser_class(
-        BaseProtocol(loop), loop, _NO_LIMIT, max_line_size=_NO_LIMIT, max_field_size=_NO_LIMIT, max_headers=_NO_LIMIT,
-        auto_decompress=False,
-    )  # fmt: skip
+    """Feed byte by byte, from within a loop: an error takes with it what else was in the same piece.
+
+    A request for another protocol is one like others, and HTTP follows: no server here changes the protocol.
+    """
+    parser = _new(parser_class)
     seen: list[tuple[http_parser.RawRequestMessage, StreamReader]] = []
     ended = Ended.OPEN
     for at in range(len(data)):
@@ -140,12 +138,11 @@ def _by_aiohttp(parser_class: type[http_parser.HttpRequestParser], data: bytes) 
             ended = Ended.REFUSED
             break
         seen += messages
-        if upgraded:
-            ended = Ended.SWITCHED
-            break
         if seen and seen[-1][0].should_close and seen[-1][1].is_eof():
             ended = Ended.CLOSED
             break
+        if upgraded:
+            parser = _new(parser_class)
     requests = []
     for message, payload in seen:
         broken = payload.exception() is not None
@@ -155,6 +152,14 @@ def _by_aiohttp(parser_class: type[http_parser.HttpRequestParser], data: bytes) 
         if broken:
             ended = Ended.REFUSED
     return Reading(tuple(requests), ended)
+
+
+def _new(parser_class: type[http_parser.HttpRequestParser]) -> http_parser.HttpRequestParser:
+    loop = asyncio.get_running_loop()
+    return parser_class(
+        BaseProtocol(loop), loop, _NO_LIMIT, max_line_size=_NO_LIMIT, max_field_size=_NO_LIMIT, max_headers=_NO_LIMIT,
+        auto_decompress=False,
+    )  # fmt: skip
 
 
 def by_the_letter(data: bytes) -> Reading:
