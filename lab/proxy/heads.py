@@ -54,7 +54,7 @@ class Fields:
         for name, value in pairs:
             if name in self._by_name:
                 self._by_name[name].append(value)
-            else:
+            else:  # setdefault would make a list for every field
                 self._by_name[name] = [value]
 
     def __repr__(self) -> str:

@@ -38,9 +38,9 @@ async def polled(page: Page, times: int = 1) -> None:
     """Let the time to the next poll pass, and wait until its answer is shown: before that there is no other poll."""
     served = page.locator("#served")
     for _ in range(times):
-        before = await served.inner_text()
+        before = await served.text_content()
         await page.clock.run_for(POLL_MS)
-        await expect(served).not_to_have_text(before)
+        await expect(served).not_to_have_text(before or "")
 
 
 def asked(here: Site) -> int:

@@ -99,6 +99,16 @@ def test_the_first_line_after_some_were_lost_is_preceded_by_their_number() -> No
     assert line["event"] == "x" * 1000
 
 
+def is_well(caller: socket.socket) -> bool:
+    caller.sendall(REQUEST)
+    return caller.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def left_when_told(service: subprocess.Popen[bytes]) -> int:
+    service.send_signal(signal.SIGTERM)
+    return service.wait(PATIENCE_SECONDS)
+
+
 def test_neither_an_answer_nor_the_end_waits_for_who_reads_the_log() -> None:
     environ = {"PORT": "0", "HELLO_PORT": "0", "METRICS_PORT": "0", "LOG_FORMAT": "json"}
     with pipe() as (ours, theirs):
@@ -112,10 +122,8 @@ def test_neither_an_answer_nor_the_end_waits_for_who_reads_the_log() -> None:
                 address = ("127.0.0.1", int(listening["address"].rpartition(":")[2]))
                 for _ in range(REQUESTS):
                     with socket.create_connection(address, PATIENCE_SECONDS) as caller:
-                        caller.sendall(REQUEST)
-                        assert caller.recv(100).startswith(b"HTTP/1.1 200 ")
-                service.send_signal(signal.SIGTERM)
-                assert service.wait(PATIENCE_SECONDS) == 0
+                        assert is_well(caller)
+                assert left_when_told(service) == 0
             finally:
                 service.kill()
         assert len(everything(ours)) > PIPE_BYTES - 2 * select.PIPE_BUF, "the pipe was full"
@@ -128,9 +136,7 @@ def test_a_service_without_an_output_serves_and_leaves() -> None:
         with subprocess.Popen(command, cwd=ROOT, env=os.environ | environ) as service:
             try:
                 with connected(port, service) as caller:
-                    caller.sendall(REQUEST)
-                    assert caller.recv(100).startswith(b"HTTP/1.1 200 ")
-                service.send_signal(signal.SIGTERM)
-                assert service.wait(PATIENCE_SECONDS) == 0
+                    assert is_well(caller)
+                assert left_when_told(service) == 0
             finally:
                 service.kill()
