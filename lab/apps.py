@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lab.dockerfile import image_command
 from lab.errors import UsageError
+from lab.start import view
 from lab.topology import HOME, AppSource, check_organisation, group_commands, plan
 from shell.flytoml import FlyTomlError, read
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _SECRET = re.compile(r"(?!FLY_)[A-Za-z_][A-Za-z0-9_]{0,99}")
 _FOR_APP = re.compile(r"([a-z0-9-]+)=(.+)")
-_ENVIRONMENT_OF_MACHINES = ("HOME", "LANG", "LC_ALL", "TZ")
+_ENVIRONMENT_OF_MACHINES = ("LANG", "LC_ALL", "TZ")
 
 
 def given_apps(configs: Sequence[Path] | None, others: Sequence[str]) -> list[tuple[Path, str]]:
@@ -114,7 +115,7 @@ def _images_of(app_names: Sequence[str], texts: Sequence[str]) -> dict[str, Imag
 def _source(config: FlyToml, organisation: str, command: str | None, image: Image | None) -> AppSource:
     if image is None:
         built = image_command(_text_of(config.dockerfile)) if command is None and not config.processes else ()
-        return AppSource(config, group_commands(config, command, built), organisation)
+        return _with_view(AppSource(config, group_commands(config, command, built), organisation))
     if command is None and not config.processes and not image.entrypoint + image.command:
         raise UsageError(f"nothing to run: image {image.name} has no ENTRYPOINT and no CMD; give --command CMD")
     cmd = image.command or image.entrypoint
@@ -122,6 +123,22 @@ def _source(config: FlyToml, organisation: str, command: str | None, image: Imag
     if image.command or command is not None or config.processes:  # all three take the place of CMD alone
         commands = {group: (*image.entrypoint, *argv) for group, argv in commands.items()}
     return AppSource(config, commands, organisation, image)
+
+
+def _with_view(source: AppSource) -> AppSource:
+    """Add what the app's Machines show of the host, and what they do not although a command names it."""
+    config = source.config
+    directory = config.path.resolve().parent
+    view.check_directory(directory, str(config.path))
+    path = _machine_environment()["PATH"]
+    shown = {group: view.installations(argv, path, directory) for group, argv in source.commands.items()}
+    hints = dict.fromkeys(
+        f"{config.path}: the command names {word}, which is not in the Machine; a Machine sees {directory}, the system "
+        f"directories and the installation of its program: put it there"
+        for group, argv in source.commands.items()
+        for word in view.unseen(argv, shown[group], directory)
+    )
+    return replace(source, installations=shown, hints=tuple(hints))
 
 
 def _text_of(dockerfile: Path | None) -> str:

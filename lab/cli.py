@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from lab.errors import LabError, RefusedError, UsageError
 from lab.faults import Faults, help_text, parse
+from lab.start.rules import DISK_MB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +73,7 @@ examples:
 """,
 }
 _LEAST_SECONDS, _DAY_SECONDS = 0.01, 86400
+_LEAST_DISK_MB, _MOST_DISK_MB = 1, 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class LabOptions:
     faults: Faults = field(default_factory=Faults)
     laptop: bool = False
     tunnel: bool = True
+    disk_mb: int = DISK_MB
+    unsafe: bool = False
 
 
 class _Parser(argparse.ArgumentParser):
@@ -100,16 +104,18 @@ def build_parser() -> argparse.ArgumentParser:
 
     demo = _command(commands, "demo", "show the whole idea: names, wake, hello, 6PN, autostop", "")
     _add_lab_options(demo, autostop_seconds=2.0)
-    demo.set_defaults(fault=[], laptop=False, no_tunnel=False)
+    demo.set_defaults(fault=[], laptop=False, no_tunnel=False, unsafe=True)  # it runs the blueprint's own service
     run = _command(commands, "run", "bring the lab up, run CMD on a shell Machine, tear down", "run")
     _add_lab_options(run, autostop_seconds=300.0)
     _add_faults(run)
     _add_laptop(run)
+    _add_unsafe(run)
     _add_program(run)
     up = _command(commands, "up", "stay up and print what happens, as `fly logs` does", "")
     _add_lab_options(up, autostop_seconds=300.0)
     _add_faults(up)
     _add_laptop(up)
+    _add_unsafe(up)
     execute = _command(commands, "exec", "run CMD on a Machine of a lab that is up", "exec")
     _add_machine_choice(execute)
     _add_lab_choice(execute)
@@ -169,6 +175,11 @@ def _add_laptop(parser: argparse.ArgumentParser) -> None:
     runs = "; CMD runs on it" if parser.prog.endswith(" run") else "; see 'exec --laptop'"
     parser.add_argument("--laptop", action="store_true", help=own + runs)
     parser.add_argument("--no-tunnel", action="store_true", help="leave its tunnel down, to bring it up yourself")
+
+
+def _add_unsafe(parser: argparse.ArgumentParser) -> None:
+    what = "go on where this host cannot keep an app inside its Machine; for apps that you trust"
+    parser.add_argument("--unsafe", action="store_true", help=what)
 
 
 def _add_wireguard(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -242,6 +253,10 @@ def _add_lab_options(parser: argparse.ArgumentParser, autostop_seconds: float) -
         default=0,
         help="add this much to every Machine start (default: 0)",
     )
+    add(
+        "--disk", metavar="MB", type=_megabytes, default=DISK_MB,
+        help="how much a Machine may write to its files, which are kept in memory (default: %(default)s; on Fly 8 GB)",
+    )  # fmt: skip
     add("--public", action="store_true", help="also give every app a public address, and a host on the internet")
     add("--log", metavar="FILE", type=Path, help="append every log line to FILE")
 
@@ -259,6 +274,13 @@ def _seconds(text: str) -> float:
         if _LEAST_SECONDS <= value <= _DAY_SECONDS:
             return value
     raise argparse.ArgumentTypeError(f"expected seconds from {_LEAST_SECONDS:g} to {_DAY_SECONDS}, got {text!r}")
+
+
+def _megabytes(text: str) -> int:
+    with suppress(ValueError):
+        if _LEAST_DISK_MB <= int(text) <= _MOST_DISK_MB:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"expected {_LEAST_DISK_MB} to {_MOST_DISK_MB} megabytes, got {text[:99]!r}")
 
 
 def _whole(text: str) -> int:
@@ -318,6 +340,7 @@ def _bring_up(arguments: argparse.Namespace) -> int:
     options = LabOptions(
         arguments.autostop_interval, arguments.boot_ms, _usable_log(arguments.log), faults,
         laptop=arguments.laptop, tunnel=not arguments.no_tunnel,
+        disk_mb=arguments.disk, unsafe=arguments.unsafe,
     )  # fmt: skip
     from lab import session  # noqa: PLC0415
 

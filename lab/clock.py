@@ -14,16 +14,15 @@ import os
 import shutil
 import struct
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import LabError
-from lab.ownroot import FLY_DIRECTORY
-from lab.rootfs import FLY_SOCKETS
+from lab.start.root import FLY_DIRECTORY, SOCKETS
 from lab.states import MachineState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from lab.topology import MachinePlan
 
@@ -87,13 +86,11 @@ def build(machines: Iterable[MachinePlan]) -> Path:
     """Compile the library where the directory of each of `machines` can link to it; raise `LabError` if that fails."""
     if any(machine.image for machine in machines):
         raise LabError("--fault clock-jump: the library is built for this host's programs, not for those of an image")
-    if not Path(FLY_DIRECTORY).is_dir():
-        raise LabError(f"--fault clock-jump: the app finds its clock in {FLY_DIRECTORY}, which this host refuses")
     compiler = shutil.which("cc")
     if compiler is None:
         raise LabError("--fault clock-jump: expected a C compiler, got no cc; e.g. apt install gcc libc6-dev")
-    FLY_SOCKETS.mkdir(parents=True, exist_ok=True)
-    library = FLY_SOCKETS / _LIBRARY
+    SOCKETS.mkdir(parents=True, exist_ok=True)
+    library = SOCKETS / _LIBRARY
     command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), "-x", "c", "-", "-ldl"]
     done = subprocess.run(command, input=_SOURCE.encode(), capture_output=True, timeout=_BUILD_SECONDS, check=False)
     if done.returncode:

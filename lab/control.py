@@ -2,7 +2,8 @@
 
 An abstract unix socket, made before the lab leaves the host's network namespace: it has no file, so
 nothing stays behind whatever happens to the lab.  One JSON message a request (SOCK_SEQPACKET keeps them whole); `exec`
-carries three descriptors.  The reply is JSON in one or more messages, then the end.  Only the user who started
+carries three descriptors, or is answered with the one of a terminal.  The reply is JSON in one or more messages, then
+the end.  Only the user who started
 the lab is let in, and a caller talks only to a lab of its own user (SO_PEERCRED): any user may take such a name.
 """
 
@@ -56,6 +57,11 @@ class Controlled(Protocol):
         terminal: bool = False,
     ) -> Program:
         """Run a program on a Machine, with `terminal` on a terminal of its own; raise `LabError` when it cannot be."""
+
+    async def execute_on_its_terminal(
+        self, machine_id: str, argv: Sequence[str], env: Mapping[str, str], size: tuple[int, int]
+    ) -> tuple[Program, int]:
+        """Run a program in an app's Machine on a terminal of that Machine; return the lab's end of it, too."""
 
     async def command(self, verb: str, machine_id: str) -> str:
         """Start, stop or suspend a Machine and return its state; raise `LabError` when that cannot be."""
@@ -156,14 +162,23 @@ async def _answer(
         case "down":
             lab.take_down()
             return {"exit": 0}
-        case "exec" if len(streams) == _STREAMS:
-            program = await lab.execute(
-                request["machine"], request["argv"], request["env"], request["directory"], streams,
-                terminal=request["terminal"],
-            )  # fmt: skip
-            return {"exit": await _accompany(caller, program)}
+        case "exec":
+            return {"exit": await _accompany(caller, await _execute(caller, request, streams, lab))}
         case other:
             raise LabError(f"expected status, exec, start, stop, suspend, fault, wireguard or down, got {other!r}")
+
+
+async def _execute(caller: socket.socket, request: dict[str, Any], streams: list[int], lab: Controlled) -> Program:
+    machine, argv, env = request["machine"], request["argv"], request["env"]
+    if len(streams) == _STREAMS:
+        return await lab.execute(machine, argv, env, request["directory"], streams, terminal=request["terminal"])
+    lines, columns = request["size"]
+    program, ours = await lab.execute_on_its_terminal(machine, argv, env, (lines, columns))
+    try:
+        socket.send_fds(caller, [b"{}"], [ours])
+    finally:
+        os.close(ours)
+    return program
 
 
 async def _accompany(caller: socket.socket, program: Program) -> int:

@@ -54,15 +54,17 @@ def describe(found: Survey, known: Hints) -> list[str]:
 
 
 def _what_works(found: Survey) -> list[str]:
+    kept = [f"  lacking   {part}; 'up' and 'run' need --unsafe" for part in found.lacking]
     if not found.routing and not found.own_proc:
-        return [f"The lab works here ({found.mode}): namespaces, veth, IPv6 forwarding and mounts are allowed."]
+        works = f"The lab works here ({found.mode}): namespaces, veth, IPv6 forwarding and mounts are allowed."
+        return [works, *kept]
     how = "in bridge mode" if found.routing else "without a /proc of its own"
-    lines = [f"The lab works here ({found.mode}), {how}."]
+    lines = [f"The lab works here ({found.mode}), {how}.", *kept]
     if found.routing:
         from lab.wire.bridged import DIFFERENCES  # noqa: PLC0415 - heavy, and seldom needed
 
         lines += [f"  refused   {found.routing}", *(f"  so        {difference}" for difference in DIFFERENCES)]
     if found.own_proc:
-        shown = "ps and /proc show the processes of the whole container on every Machine"
+        shown = "ps shows the processes of the whole container on every Machine, and /sys is empty there"
         lines += [f"  refused   {found.own_proc}", f"  so        {shown}"]
     return [*lines, f"  remedy    start the container with {CONTAINER_OPTIONS}"]

@@ -3,40 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import socket
+import struct
+import termios
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import namespaces as ns
 from lab.errors import LabError
 from lab.freezer import freeze, thaw
 from lab.output import LineReader
-from lab.ownroot import FLY_DIRECTORY
-from lab.rootfs import FLY_SOCKETS, etc_files
+from lab.processes import directory
+from lab.start import etc, ids, root
 from lab.topology import NAMESERVER, PROXY_IPV4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lab.children import Children
-    from lab.launcher import Launcher
-    from lab.machine import Process
+    from lab.start.launcher import Launcher
     from lab.topology import MachinePlan, Network
     from lab.wire import Wiring
 
 _BACKLOG = 4096
+_UNLOCK_TERMINAL, _OTHER_END = 0x40045431, 0x5441  # TIOCSPTLCK, TIOCGPTPEER
 _IP_BIND_ADDRESS_NO_PORT = 24  # the port is chosen at connect: more connections than ports
 
 
 class MachineProcess:
     """The init of a Machine, or a program executed in one."""
 
-    def __init__(self, pid: int, exit_status: asyncio.Future[int], output: LineReader | None = None) -> None:
-        """Keep the `pid` as the lab sees it, the future of its exit status, and who reads what it prints."""
+    def __init__(
+        self,
+        pid: int,
+        exit_status: asyncio.Future[int],
+        output: LineReader | None = None,
+        plan: MachinePlan | None = None,
+    ) -> None:
+        """Keep the `pid` as the lab sees it, the future of its exit status, and who reads what it prints.
+
+        `plan` is that of the Machine whose init it is, if that Machine is a boundary: no shell Machine is one.
+        """
         self.pid = pid
+        self.plan = plan
         self._exit_status = exit_status
         self._output = output
 
@@ -72,45 +84,59 @@ class NamespaceGround:
         self._launcher = launcher
         self._wiring = wiring
         self._children = children
-        self._told_of_shared = False
+        self._told: set[str] = set()
+        self._owner = ids.of_machines().root
 
     async def spawn(self, plan: MachinePlan, on_output: Callable[[str], None]) -> MachineProcess:
         """Start a Machine: its init, and under it the planned program."""
         read, write = os.pipe2(os.O_CLOEXEC)
-        try:
-            pid, exit_status = await self._children.adopt(
-                self._launcher.start(
-                    plan.machine_id,
-                    plan.argv,
-                    plan.env,
-                    directory=plan.directory,
-                    files=etc_files(plan, NAMESERVER),
-                    network=self._wiring.machines[plan.machine_id],
-                    output=write,
-                    image=plan.image,
-                )
+        told: list[str] = []
+
+        async def launch() -> int:
+            pid, differences = await self._launcher.start(
+                plan.machine_id,
+                plan.argv,
+                plan.env,
+                directory=plan.directory,
+                files=etc.machine_files(plan, NAMESERVER),
+                own=self._wiring.machines[plan.machine_id],
+                output=write,
+                memory_mb=plan.memory_mb,
+                installations=plan.installations,
+                image=plan.image,
             )
+            told.extend(differences)
+            return pid
+
+        try:
+            pid, exit_status = await self._children.adopt(launch())
         except BaseException:
             os.close(read)
             raise
         finally:
             os.close(write)
-        self._tell_of_shared(on_output)
-        if plan.argv and plan.image is None:
+        for difference in told:
+            if difference not in self._told:
+                self._told.add(difference)
+                on_output(f"lab: {difference}")
+        if plan.image is None:
             exit_status.add_done_callback(lambda _: self._launcher.prepare())  # what stops is likely to be woken
-        return MachineProcess(pid, exit_status, LineReader(read, on_output))
+        return MachineProcess(pid, exit_status, LineReader(read, on_output), plan)
 
-    def _tell_of_shared(self, on_output: Callable[[str], None]) -> None:
-        if self._launcher.shared and not self._told_of_shared:
-            self._told_of_shared = True
-            where = ", ".join(self._launcher.shared)
-            on_output(
-                f"lab: no overlay of {where} can be had here: what Machines write there is kept, and is the host's"
-            )
+    async def spawn_shell(self, plan: MachinePlan) -> MachineProcess:
+        """Start the init of a shell Machine; what is done there, `execute` does."""
+        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            files = etc.machine_files(plan, NAMESERVER)
+            network = self._wiring.machines[plan.machine_id].network
+            launch = self._launcher.start_shell(plan.machine_id, files=files, network=network, output=null)
+            return MachineProcess(*await self._children.adopt(launch))
+        finally:
+            os.close(null)
 
     async def execute(
         self,
-        machine: Process,
+        machine: MachineProcess,
         argv: Sequence[str],
         env: Mapping[str, str],
         *,
@@ -123,11 +149,30 @@ class NamespaceGround:
 
         With `terminal` the descriptors are a terminal that becomes its own.
         """
-        network = self._wiring.internet if on_internet else None
+        plan = machine.plan
         launch = self._launcher.execute(
-            machine.pid, argv, env, directory=directory, streams=streams, terminal=terminal, network=network
-        )
+            machine.pid, argv, env, directory=directory, streams=streams, terminal=terminal,
+            network=self._wiring.internet if on_internet else None,
+            users=self._wiring.machines[plan.machine_id].users if plan else None,
+            memory_mb=plan.memory_mb if plan else None,
+        )  # fmt: skip
         return MachineProcess(*await self._children.adopt(launch))
+
+    def open_terminal(self, machine: MachineProcess, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the two ends of a terminal that is one of the Machine's own: ours, and that of a program there.
+
+        `size` is in lines and columns.
+        """
+        ours = os.open(f"{directory(machine.pid)}/root/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            fcntl.ioctl(ours, _UNLOCK_TERMINAL, struct.pack("i", 0))
+            termios.tcsetwinsize(ours, size)
+            its: int = fcntl.ioctl(ours, _OTHER_END, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError:
+            os.close(ours)
+            raise
+        os.fchown(its, *self._owner)
+        return ours, its
 
     def dial(self, plan: MachinePlan, port: int) -> socket.socket:
         """Return a socket of Fly's host side: the Machine sees a peer in 172.16.0.0/12."""
@@ -157,13 +202,12 @@ class NamespaceGround:
 
     def listen_inside(self, plan: MachinePlan) -> socket.socket | None:
         """Return the listening unix socket that is `/.fly/api` in the Machine, for its root alone."""
-        if not Path(FLY_DIRECTORY).is_dir():
-            return None
-        directory = FLY_SOCKETS / plan.machine_id
+        directory = root.SOCKETS / plan.machine_id
         directory.mkdir(parents=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(str(directory / "api"))
         (directory / "api").chmod(0o600)
+        os.chown(directory / "api", *self._owner)
         listener.listen()
         return listener
 
@@ -173,7 +217,7 @@ class NamespaceGround:
 
         ends = (
             (self._wiring.routers[plan.network], self._wiring.ports[plan.machine_id]),
-            (self._wiring.machines[plan.machine_id], PEER_INDEX),
+            (self._wiring.machines[plan.machine_id].network, PEER_INDEX),
         )
         for namespace, index in ends:
             # pyroute2 runs a loop of its own, and a namespace is a thread's

@@ -5,15 +5,19 @@ Sysctl files are hints; only the calls tell.  The first refused call ends the tr
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from lab.errors import RefusedError
+from lab.errors import LabError, RefusedError
+
+if TYPE_CHECKING:
+    from lab.start.launcher import Launcher
 
 CONTAINER_OPTIONS = (
     "--privileged, or with --cap-add SYS_ADMIN --cap-add NET_ADMIN "
@@ -26,6 +30,7 @@ class Survey:
     """The outcome of the trial: `mode` is root or rootless; `refused` is empty when the lab works.
 
     What it does without has the refused call and its errno: `routing`, so that it is bridged, and a /proc of its own.
+    `lacking` is what it cannot give a Machine of its boundary, so that `up` and `run` need --unsafe.
     """
 
     mode: str
@@ -33,6 +38,7 @@ class Survey:
     errno: int
     routing: str = ""
     own_proc: str = ""
+    lacking: tuple[str, ...] = ()
 
     @property
     def works(self) -> bool:
@@ -65,7 +71,8 @@ def survey() -> Survey:
     os.waitpid(child, 0)
     outcome: dict[str, Any] = json.loads(lines[-1]) if lines else {"call": "fork", "errno": errno.EAGAIN}
     without = (outcome.get("routing", ""), outcome.get("own_proc", ""))
-    return Survey(mode, outcome.get("call", ""), outcome.get("errno", 0), *without)
+    lacking = tuple(outcome.get("lacking", ()))
+    return Survey(mode, outcome.get("call", ""), outcome.get("errno", 0), *without, lacking=lacking)
 
 
 def _try_everything(write: int) -> NoReturn:
@@ -86,18 +93,33 @@ def _try_everything(write: int) -> NoReturn:
 
 def _lay_small_network(tell: Any) -> int:
     try:
-        from lab import rootfs  # noqa: PLC0415
-        from lab.topology import NAMESERVER, small_topology  # noqa: PLC0415
+        from lab.start.launcher import Launcher  # noqa: PLC0415
+        from lab.start.rules import DISK_MB  # noqa: PLC0415
+        from lab.topology import small_topology  # noqa: PLC0415
         from lab.wire import Wiring  # noqa: PLC0415
 
-        topology = small_topology()
-        outcome = {"routing": Wiring.lay(topology).bridged_because, "own_proc": _refusal_of_proc()}
-        rootfs.prepare(topology.shell.machine_id, rootfs.etc_files(topology.shell, NAMESERVER))
+        launcher = Launcher(DISK_MB)
+        lacking = launcher.wait_until_ready()
+        bridged_because = Wiring.lay(small_topology(), ()).bridged_because
+        asyncio.run(_start_machine(launcher))
+        outcome = {"routing": bridged_because, "own_proc": _refusal_of_proc(), "lacking": lacking}
     except RefusedError as error:
         tell({"call": error.call, "errno": error.errno})
+    except LabError as error:
+        tell({"call": str(error), "errno": 0})
     else:
         tell(outcome)
     return 0
+
+
+async def _start_machine(launcher: Launcher) -> None:
+    """Start a Machine that ends at once."""
+    (own,) = launcher.networks(1)
+    null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    place = str(Path(__file__).parent)
+    await launcher.start(
+        "trial", ["true"], {"PATH": os.defpath}, directory=place, files={}, own=own, output=null, memory_mb=256
+    )
 
 
 def _refusal_of_proc() -> str:

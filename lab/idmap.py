@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lab.image.archive import Image
+    from lab.start.ids import Ids
 
 _TOOLS = ("newuidmap", "newgidmap")
 _SECONDS = 10
@@ -62,16 +63,46 @@ def granted(text: str, names: set[str]) -> Range | None:
     return None
 
 
-def map_ranges(users: Range, groups: Range, leave: Callable[[], None]) -> None:
+def map_granted(users: Range, groups: Range, leave: Callable[[], None]) -> None:
     """Call `leave`, which enters a user namespace, and have the ranges mapped in it, with our own ids as root's."""
-    target, own = os.getpid(), (os.geteuid(), os.getegid())
+    target, own = str(os.getpid()), (os.geteuid(), os.getegid())
+
+    def map_them() -> None:
+        for tool, mine, ids in zip(_TOOLS, own, (users, groups), strict=True):
+            command = [tool, target, *map(str, (0, mine, 1, 1, ids.first, ids.count))]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+            if done.returncode:
+                raise LabError(f"$ {' '.join(command)}: {done.stderr or done.returncode}")
+
+    if problem := _map_from_outside(leave, map_them):
+        raise LabError(problem)
+
+
+def map_as_root(machines: Ids, leave: Callable[[], None]) -> bool:
+    """Call `leave` and have root mapped to itself there, and the ids of Machines; return whether that was allowed."""
+    target = Path(f"/proc/{os.getpid()}")
+
+    def map_them() -> None:
+        for name, extents in (("uid_map", machines.users), ("gid_map", machines.groups)):
+            (_, first, count), *_ = extents
+            further = f"1 {first} {count}\n" if first else ""
+            (target / name).write_text(f"0 0 1\n{further}")
+
+    return not _map_from_outside(leave, map_them)
+
+
+def _map_from_outside(leave: Callable[[], None], map_them: Callable[[], None]) -> str:
+    """Enter a user namespace by `leave`, and let a process that stays outside map its ids; return its problem, if any.
+
+    Only a process outside may map more than one id, see user_namespaces(7).
+    """
     gone, left = os.pipe()
     report, write = os.pipe()
     outside = os.fork()
     if outside == 0:
         os.close(left)
         os.close(report)
-        _map_from_outside(target, tuple(zip(_TOOLS, own, (users, groups), strict=True)), gone, write)
+        _wait_and_map(map_them, gone, write)
     os.close(gone)
     os.close(write)
     try:
@@ -80,22 +111,16 @@ def map_ranges(users: Range, groups: Range, leave: Callable[[], None]) -> None:
     finally:
         os.close(left)
         with os.fdopen(report, errors="replace") as said:
-            problem = said.read()
+            problem = said.read().strip()
         os.waitpid(outside, 0)
-    if problem:
-        raise LabError(problem.strip())
+    return problem
 
 
-def _map_from_outside(target: int, todo: Sequence[tuple[str, int, Range]], gone: int, write: int) -> NoReturn:
+def _wait_and_map(map_them: Callable[[], None], gone: int, write: int) -> NoReturn:
     try:
         if os.read(gone, 1):
-            for tool, own, ids in todo:
-                command = [tool, *map(str, (target, 0, own, 1, 1, ids.first, ids.count))]
-                done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-                if done.returncode:
-                    os.write(write, f"$ {' '.join(command)}: {done.stderr or done.returncode}".encode())
-                    break
-    except (OSError, subprocess.TimeoutExpired) as error:
+            map_them()
+    except (LabError, OSError, subprocess.TimeoutExpired) as error:
         os.write(write, str(error).encode())
     finally:
         os._exit(0)

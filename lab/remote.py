@@ -10,10 +10,12 @@ import shutil
 import signal
 import socket
 import sys
+import termios
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lab import relay
 from lab.cli import program_of
 from lab.control import MAX_MESSAGE, PREFIX, door_name, is_same_user
 from lab.errors import LabError, UsageError
@@ -170,25 +172,44 @@ def _reply(door: socket.socket) -> dict[str, Any]:
 
 
 def _execute(pid: int, machine: str, program: list[str]) -> int:
+    ours, streams = relay.open_pipes() if _is_an_app_s(machine) else ([], [0, 1, 2])
     with _knock(pid) as door:
 
         def pass_on(number: int, _frame: FrameType | None) -> None:
             with suppress(OSError):  # the lab has ended, as the reply tells next
                 door.send(json.dumps({"signal": number}).encode())
 
-        _send_program(door, machine, program, [0, 1, 2], terminal=False)
+        _send_program(door, machine, program, streams, terminal=False)
         for number in heeded(*_PASSED_ON):
             signal.signal(number, pass_on)
+        if ours:
+            for descriptor in streams:
+                os.close(descriptor)
+            relay.carry(ours, until=door.fileno())
         return _exit_status(door)
+
+
+def _is_an_app_s(machine: str) -> bool:
+    """Tell whether that Machine runs an app; the others run the caller's commands on the caller's streams."""
+    return machine.partition(".")[0] not in {"shell", "laptop", "internet"}
 
 
 def _open_shell(pid: int, machine: str, program: list[str]) -> int:
     from lab import terminal  # noqa: PLC0415
 
-    ours, theirs = terminal.open_terminal()
+    terminal.require()
     with _knock(pid) as door:
-        _send_program(door, machine, program, [theirs] * 3, terminal=True)
-        os.close(theirs)
+        if _is_an_app_s(machine):  # whose terminal is one of its own Machine
+            _send_program(door, machine, program, [], terminal=True)
+            message, found, _, _ = socket.recv_fds(door, MAX_MESSAGE, 1)
+            if not found:
+                return _exit_status(door, json.loads(message or b"{}"))
+            ours = found[0]
+        else:
+            ours, theirs = os.openpty()
+            terminal.copy_size(ours)
+            _send_program(door, machine, program, [theirs] * 3, terminal=True)
+            os.close(theirs)
         terminal.join(ours, until=door.fileno())
         return _exit_status(door)
 
@@ -205,6 +226,7 @@ def _send_program(door: socket.socket, machine: str, program: list[str], streams
         "env": dict(os.environ),
         "directory": current_directory(),
         "terminal": terminal,
+        "size": termios.tcgetwinsize(1) if terminal else None,
     }
     message = json.dumps(request).encode()
     if len(message) > MAX_MESSAGE:
@@ -212,9 +234,9 @@ def _send_program(door: socket.socket, machine: str, program: list[str], streams
     socket.send_fds(door, [message], streams)
 
 
-def _exit_status(door: socket.socket) -> int:
+def _exit_status(door: socket.socket, reply: dict[str, Any] | None = None) -> int:
     door.settimeout(None)  # a program takes as long as it takes
-    reply = _reply(door)
+    reply = reply or _reply(door)
     if "error" in reply:
         print(f"flycast-lab: {reply['error']}", file=sys.stderr)
     return int(reply["exit"])

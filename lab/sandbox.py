@@ -16,10 +16,11 @@ import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from lab import namespaces as ns
-from lab import ownroot
 from lab.errors import RefusedError
 from lab.exits import shell_status
-from lab.inheritance import heeded
+from lab.inheritance import current_directory, heeded
+from lab.linux import privileges
+from lab.start import ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,15 +33,15 @@ _OUTER_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _SENT_BY_KERNEL = 0x80  # si_code SI_KERNEL: the terminal sent it to the whole foreground group
 
 
-def run_in_sandbox(inside: Callable[[], int], ids: tuple[Range, Range] | None = None) -> int:
+def run_in_sandbox(inside: Callable[[], int], granted: tuple[Range, Range] | None = None) -> int:
     """Run `inside` as pid 1 of fresh namespaces; return its exit status, or 128 + signal if it was killed.
 
-    `ids` are ranges of users and groups to have in a user namespace, beside one's own.
+    `granted` are ranges of users and groups to have in a user namespace, beside one's own.
     Raises `RefusedError` when the host does not allow the namespaces; nothing was changed then but this
     process's own namespaces.
     """
     life_read, life_write = os.pipe()
-    _leave_host(ids)
+    _leave_host(granted)
     watched = heeded(*_OUTER_SIGNALS) | {signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
     sys.stdout.flush()
@@ -53,7 +54,7 @@ def run_in_sandbox(inside: Callable[[], int], ids: tuple[Range, Range] | None = 
     return _wait_for(child, watched)
 
 
-def _leave_host(ids: tuple[Range, Range] | None) -> None:
+def _leave_host(granted: tuple[Range, Range] | None) -> None:
     flags = ns.CLONE_NEWNET | ns.CLONE_NEWNS | ns.CLONE_NEWPID | ns.CLONE_NEWUTS | ns.CLONE_NEWIPC
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
@@ -63,12 +64,18 @@ def _leave_host(ids: tuple[Range, Range] | None) -> None:
             pass  # root without CAP_SYS_ADMIN: a user namespace may still be allowed
         else:
             return
-    if ids:
-        from lab.idmap import map_ranges  # noqa: PLC0415 - only images need more than one id
+    from lab.idmap import map_as_root, map_granted  # noqa: PLC0415 - only such a lab needs more than one id
 
-        map_ranges(*ids, lambda: ns.unshare(flags | ns.CLONE_NEWUSER))
+    def leave() -> None:
+        ns.unshare(flags | ns.CLONE_NEWUSER)
+
+    if uid == 0 and map_as_root(ids.of_machines(), leave):
         return
-    ns.unshare(flags | ns.CLONE_NEWUSER)
+    if granted:
+        map_granted(*granted, leave)
+        return
+    if uid != 0:
+        leave()
     ns.map_to_root(uid, gid)
 
 
@@ -82,6 +89,7 @@ def _be_first_process(inside: Callable[[], int], life: int, mask: set[int | sign
             signal.signal(number, _leave)  # the kernel drops what pid 1 does not handle
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         prepare_mounts()
+        privileges.hide_memory()  # where a Machine sees this process, in a container's /proc, it must not read it
         status = inside()
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else 1
@@ -109,16 +117,18 @@ def _flush() -> None:
 
 
 def prepare_mounts() -> None:
-    """Give the lab its own view: private mounts, a root with room for `/.fly`, its own /proc, an empty /run.
+    """Give the lab its own view: private mounts, its own /proc, an empty /run for what it keeps.
 
     Inside a container whose engine covered parts of /proc, the kernel refuses a /proc that would show them: then the
     container's stays, and numbers processes otherwise (`lab.processes`).
     """
+    here = current_directory()
     ns.mount("none", "/", None, ns.MS_REC | ns.MS_PRIVATE)
-    ownroot.move_in(RUN_DIRECTORY)
     with contextlib.suppress(RefusedError):
         ns.mount("proc", "/proc", "proc", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
     ns.mount("tmpfs", RUN_DIRECTORY, "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, "mode=755")
+    with contextlib.suppress(OSError):
+        os.chdir(here)
 
 
 def _wait_for(child: int, watched: set[signal.Signals]) -> int:

@@ -12,14 +12,14 @@ import resource
 import signal
 import sys
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lab.control import open_door
 from lab.errors import CommandError, LabError
 from lab.inheritance import current_directory, heeded
 from lab.log import LineLog, LogLine
-from lab.rootfs import require_targets
 from lab.sandbox import run_in_sandbox
+from lab.start.host_files import require_targets
 from lab.states import ASLEEP
 from lab.wireguard.peers import LAPTOP
 
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.cli import LabOptions
-    from lab.ground import NamespaceGround
+    from lab.ground import MachineProcess, NamespaceGround
     from lab.idmap import Range
     from lab.image.archive import Image
-    from lab.launcher import Launcher
-    from lab.machine import Process
+    from lab.start.launcher import Launcher
     from lab.supervisor import Lab
     from lab.topology import Network, Topology
     from lab.wire import Wiring
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
 
     Work = Callable[["Session"], Awaitable[int]]
 
+_OF_THE_TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "COLUMNS", "LINES")
 _EVERY_LEVEL = {"info", "warn", "error"}
 
 
@@ -59,6 +59,7 @@ def up(topology: Topology, options: LabOptions) -> int:
 
     async def work(session: Session) -> int:
         apps = ", ".join(f"{app.name} at {app.flycast_ip}" for app in topology.apps)
+        print(f"A Machine may write {options.disk_mb} MB of files, which are kept in memory (--disk).", flush=True)
         print(f"The lab is up: {apps}. In another terminal: flycast-lab shell. Ctrl-C ends it.", flush=True)
         await session.taken_down.wait()
         return 0
@@ -90,11 +91,13 @@ def demo(topology: Topology, options: LabOptions) -> int:
 class Session:
     """A lab that is up, its shell Machines, and what may be asked of them from a terminal."""
 
-    def __init__(self, lab: Lab, ground: NamespaceGround, shells: Sequence[Process], tunnels: Tunnels | None) -> None:
+    def __init__(
+        self, lab: Lab, ground: NamespaceGround, shells: Sequence[MachineProcess], tunnels: Tunnels | None
+    ) -> None:
         """Keep the parts; `shells` are the inits of the shell Machines, in the order of the networks."""
         self.lab = lab
         self.taken_down = asyncio.Event()
-        self.foreground: Process | None = None
+        self.foreground: MachineProcess | None = None
         self._ground = ground
         self._tunnels = tunnels
         self._shells = tuple(zip(lab.topology.shells, shells, strict=True))
@@ -138,7 +141,7 @@ class Session:
         finally:
             process.send(signal.SIGTERM)
 
-    async def _on_this_terminal(self, program: Sequence[str], machine_id: str) -> Process:
+    async def _on_this_terminal(self, program: Sequence[str], machine_id: str) -> MachineProcess:
         return await self.execute(machine_id, program, dict(os.environ), current_directory(), (0, 1, 2))
 
     async def execute(
@@ -150,20 +153,43 @@ class Session:
         streams: Sequence[int],
         *,
         terminal: bool = False,
-    ) -> Process:
-        """Run a program on a shell Machine or a started one; with `terminal` the streams become its own terminal."""
+    ) -> MachineProcess:
+        """Run a program on a shell Machine or a started one; with `terminal` the streams become its own terminal.
+
+        On a shell Machine it has the caller's environment and directory.  An app's Machine has its own, and of the
+        caller's only what describes the terminal: the app can read the environment of whatever runs beside it.
+        """
         own_env, process = self._find(machine_id)
+        if plan := process.plan:
+            described = {name: env[name] for name in _OF_THE_TERMINAL if name in env}
+            own_env, directory = {**described, **own_env}, plan.directory
+        else:
+            own_env = {**env, **own_env}
         return await self._ground.execute(
             process,
             argv,
-            {**env, **own_env},
+            own_env,
             directory=directory,
             streams=streams,
             terminal=terminal,
             on_internet=machine_id == "internet",
         )
 
-    def _find(self, machine_id: str) -> tuple[Mapping[str, str], Process]:
+    async def execute_on_its_terminal(
+        self, machine_id: str, argv: Sequence[str], env: Mapping[str, str], size: tuple[int, int]
+    ) -> tuple[MachineProcess, int]:
+        """Run a program in an app's Machine on a terminal of that Machine; return the lab's end of it, too."""
+        _, process = self._find(machine_id)
+        ours, its = self._ground.open_terminal(process, size)
+        try:
+            return await self.execute(machine_id, argv, env, "/", [its] * 3, terminal=True), ours
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(its)
+
+    def _find(self, machine_id: str) -> tuple[Mapping[str, str], MachineProcess]:
         shells = self._named_hosts()
         ids = {plan.machine_id: (plan.env, process) for plan, process in self._shells}
         if found := shells.get(machine_id) or ids.get(machine_id):
@@ -173,9 +199,9 @@ class Session:
             raise LabError(f"no Machine {machine_id!r}; there are: {', '.join([*shells, *self.lab.machines])}")
         if machine.process is None or machine.state in ASLEEP:
             raise LabError(f"Machine {machine_id} is {machine.state}; only a started one can run programs")
-        return machine.plan.env, machine.process
+        return machine.plan.env, cast("MachineProcess", machine.process)
 
-    def _named_hosts(self) -> dict[str, tuple[Mapping[str, str], Process]]:
+    def _named_hosts(self) -> dict[str, tuple[Mapping[str, str], MachineProcess]]:
         """Return what is not in a fly.toml: each network's shell Machine and laptop, and a host on the internet."""
         of_networks = {f"shell.{plan.network.name}": (plan.env, process) for plan, process in self._shells}
         first = next(iter(of_networks.values()))
@@ -190,19 +216,16 @@ def _within(topology: Topology, options: LabOptions, work: Work, log: LineLog) -
     door = open_door()
 
     def inside() -> int:
-        from lab.launcher import Launcher  # noqa: PLC0415
+        from lab.start.launcher import Launcher  # noqa: PLC0415
 
         try:
+            launcher = Launcher(options.disk_mb)
             _unpack(topology.images)
-        except LabError as error:
-            print(f"flycast-lab: {error}", file=sys.stderr)
-            return 1
-        launcher = Launcher()
-        from lab.wire import Wiring  # noqa: PLC0415 - heavy, and the launcher stays small without it
+            from lab.wire import Wiring  # noqa: PLC0415 - heavy, and the zygote begins meanwhile
 
-        try:
+            _insist_on_a_boundary(launcher.wait_until_ready(), options)
             _raise_descriptor_limit()
-            wiring = Wiring.lay(topology)
+            wiring = Wiring.lay(topology, launcher.networks(len(topology.machines)))
             ends = _lay_for_laptops(topology, wiring) if options.laptop else {}
             return asyncio.run(_live(topology, options, launcher, wiring, ends, log, door, work))
         except CommandError as error:
@@ -213,6 +236,17 @@ def _within(topology: Topology, options: LabOptions, work: Work, log: LineLog) -
             return 1
 
     return run_in_sandbox(inside, _ids_for(topology.images))
+
+
+def _insist_on_a_boundary(lacking: Sequence[str], options: LabOptions) -> None:
+    """Raise `LabError` where this host cannot keep an app inside its Machine, unless the caller goes on without."""
+    if lacking and not options.unsafe:
+        raise LabError(
+            f"an app could leave its Machine here, because this host does not give: {'; '.join(lacking)}. "
+            f"Where you trust every app of this lab, go on with --unsafe"
+        )
+    for part in lacking:
+        print(f"flycast-lab: Machines are not isolated here: this host does not give {part}", file=sys.stderr)
 
 
 def _lay_for_laptops(topology: Topology, wiring: Wiring) -> Mapping[Network, Ends]:
@@ -253,7 +287,7 @@ async def _live(
     async with Lab(topology, ground, log, options) as lab, AsyncExitStack() as stack:
         if wiring.bridged_because:
             _tell_of_bridges(wiring.bridged_because, log)
-        shells = [await ground.spawn(plan, lambda _line: None) for plan in topology.shells]
+        shells = [await ground.spawn_shell(plan) for plan in topology.shells]
         tunnels = None
         if options.laptop:
             from lab.wireguard.tunnels import Tunnels  # noqa: PLC0415 - only laptops need them

@@ -26,8 +26,8 @@ from lab.memory import keep_within_memory
 from lab.names import MachineRecord, View
 from lab.nameserver import NameServer
 from lab.proxy.app import AppProxy
-from lab.rootfs import FLY_SOCKETS
 from lab.services import served_ports, unreachable
+from lab.start.root import SOCKETS
 from lab.states import FALLING_ASLEEP, MachineState
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ class Lab:
         late_seconds = self._options.faults.clock_jump_seconds
         if late_seconds:
             library = build(self.topology.machines)
-            self._clocks = {name: WallClock(FLY_SOCKETS / name, library, late_seconds) for name in self.machines}
+            self._clocks = {name: WallClock(SOCKETS / name, library, late_seconds) for name in self.machines}
 
     async def _serve_machines(self, stack: AsyncExitStack) -> None:
         for machine in self.machines.values():

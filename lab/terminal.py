@@ -7,7 +7,6 @@ which makes the signals of them; its size follows the caller's window; and it is
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import select
 import signal
@@ -27,22 +26,28 @@ if TYPE_CHECKING:
 _KEYBOARD, _SCREEN = 0, 1
 _PIECE = 16384
 _LAST_WORDS_SECONDS = 0.1  # for what the program wrote last; a child it left behind may hold the terminal open for ever
-_SIZE_BYTES = 8
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT)
 
 
-def open_terminal() -> tuple[int, int]:
-    """Return our end and the program's end of a terminal as large as the caller's; raise `UsageError` without one."""
+def require() -> None:
+    """Raise `UsageError` when the caller has no terminal."""
     if not (os.isatty(_KEYBOARD) and os.isatty(_SCREEN)):
         raise UsageError("shell: expected a terminal, got a pipe or file; in scripts use 'flycast-lab exec -- CMD'")
-    ours, theirs = os.openpty()
-    _copy_size(ours)
-    return ours, theirs
+
+
+def copy_size(ours: int) -> None:
+    """Make our end of a terminal as large as the caller's."""
+    with suppress(OSError):  # the window is gone: whoever closed it sends a hang-up, too
+        termios.tcsetwinsize(ours, termios.tcgetwinsize(_SCREEN))
 
 
 def join(ours: int, until: int) -> None:
-    """Carry keys to the program and its words to the screen until the descriptor `until` becomes readable."""
-    signal.signal(signal.SIGWINCH, lambda _number, _frame: _copy_size(ours))
+    """Carry keys to the program and its words to the screen until the descriptor `until` becomes readable.
+
+    `ours` is our end of the program's terminal, which becomes as large as the caller's.
+    """
+    copy_size(ours)
+    signal.signal(signal.SIGWINCH, lambda _number, _frame: copy_size(ours))
     for number in heeded(*_ENDINGS):
         signal.signal(number, _leave)
     os.set_blocking(ours, False)
@@ -100,12 +105,6 @@ def _write_some(ours: int, typed: bytes) -> int:
         return os.write(ours, typed)
     except BlockingIOError:
         return 0
-
-
-def _copy_size(ours: int) -> None:
-    with suppress(OSError):  # the window is gone: whoever closed it sends a hang-up, too
-        size = fcntl.ioctl(_SCREEN, termios.TIOCGWINSZ, bytes(_SIZE_BYTES))
-        fcntl.ioctl(ours, termios.TIOCSWINSZ, size)
 
 
 def _leave(number: int, _frame: FrameType | None) -> NoReturn:

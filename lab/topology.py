@@ -58,7 +58,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class MachinePlan:
-    """One Machine: who it is, where it is, and what its init runs."""
+    """One Machine: who it is, where it is, what its init runs, and which installations of the host it shows."""
 
     machine_id: str
     network: Network
@@ -73,6 +73,7 @@ class MachinePlan:
     env: Mapping[str, str]
     directory: str
     memory_mb: int = 256
+    installations: tuple[str, ...] = ()
     image: Image | None = None
     restart: RestartPolicy = DEFAULT
     checks: tuple[Check, ...] = ()
@@ -137,7 +138,8 @@ class Topology:
 class AppSource:
     """A fly.toml, the command each process group runs, the app's organisation, its secrets, its Machines' image.
 
-    Without an image Machines see the host's files, and programs of the host.
+    Without an image Machines see the app's directory, the host's system directories and, for each process group, the
+    `installations` of its program; `hints` say what the lab does otherwise than Fly.
     """
 
     config: FlyToml
@@ -145,6 +147,8 @@ class AppSource:
     organisation: str = HOME
     image: Image | None = None
     secrets: Mapping[str, str] = field(default_factory=dict)
+    installations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    hints: tuple[str, ...] = ()
 
 
 def plan(
@@ -239,7 +243,7 @@ def _plan_app(
     for group, argv in source.commands.items():
         for place, number in machines_of(scale, group, region).items():
             for serial in range(number):
-                basis = image.env if image else env
+                basis = image.env if image else {**env, "HOME": "/root"}  # as root's on Fly; the caller's is not there
                 machine = _plan_machine(first + len(machines), home, config.app_name, place, group, serial, basis)
                 own = {**machine.env, **config.env, **source.secrets, "PRIMARY_REGION": region}
                 own["FLY_VM_MEMORY_MB"] = str(config.memory_mb)
@@ -248,6 +252,7 @@ def _plan_app(
                 directory = image.directory if image else str(config.path.resolve().parent)
                 machines.append(replace(
                     machine, argv=argv, env=own, directory=directory, memory_mb=config.memory_mb, image=image,
+                    installations=source.installations.get(group, ()),
                     restart=kept.restart_of(group), checks=kept.checks_of(group),
                 ))  # fmt: skip
     return AppPlan(
@@ -261,7 +266,7 @@ def _plan_app(
         machines=tuple(machines),
         kill_signal=config.kill_signal,
         kill_timeout_seconds=config.kill_timeout_seconds,
-        left_out=left_out(config),
+        left_out=(*left_out(config), *source.hints),
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DIFFERENCES = (
     "the Flycast address answers ping with ttl 64, not 63",
     "an address that nobody has is 'no route to host' after 3 s, not silence",
-    "only root can ping, and bind ports below 1024",
+    "only the shell Machine's root can ping, and only root can bind ports below 1024",
     "no --laptop: nobody may forward out of its tunnel",
 )
 _BRIDGE = FIRST_INDEX
@@ -36,12 +36,10 @@ def notice(because: str) -> str:
     return f"bridge mode, because the host refused {because}: {'; '.join(DIFFERENCES)}"
 
 
-def lay(
-    network: Network, flycast: Sequence[str], machines: Mapping[int, MachinePlan]
-) -> tuple[int, int, dict[str, int]]:
-    """Make a network with `machines`, by the index of the bridge's port to each.
+def lay(network: Network, flycast: Sequence[str], machines: Mapping[int, tuple[MachinePlan, int]]) -> tuple[int, int]:
+    """Make a network with `machines` and their namespaces, by the index of the bridge's port to each.
 
-    Return the namespace of the bridge, twice because it is the edge, too, and by id those of its Machines.
+    Return the namespace of the bridge, twice because it is the edge, too.
     """
     if len(machines) > _MOST_PORTS:
         raise LabError(f"in bridge mode a network has at most {_MOST_PORTS} Machines, got {len(machines)}")
@@ -53,14 +51,12 @@ def lay(
             bridge.add_address(_BRIDGE, address, 128)
         bridge.add_address(_BRIDGE, PROXY_IPV4, 32)
         bridge.add_route("fdaa::/16", index=_BRIDGE)
-        namespaces = {
-            machine.machine_id: _join_machine(bridge, machine, index, shared) for index, machine in machines.items()
-        }
-    return router, router, namespaces
+        for index, (machine, namespace) in machines.items():
+            _join_machine(bridge, machine, namespace, index, shared)
+    return router, router
 
 
-def _join_machine(bridge: Netlink, plan: MachinePlan, index: int, shared: Sequence[str]) -> int:
-    namespace = ns.new_network_namespace()
+def _join_machine(bridge: Netlink, plan: MachinePlan, namespace: int, index: int, shared: Sequence[str]) -> None:
     mac = f"02:00:00:01:{index >> 8:02x}:{index & 0xFF:02x}"
     with Netlink(namespace) as machine:
         bridge.add_veth(f"vm{index}", index, _BRIDGE_MAC, Peer(namespace, "eth0", mac), bridge=_BRIDGE)
@@ -75,4 +71,3 @@ def _join_machine(bridge: Netlink, plan: MachinePlan, index: int, shared: Sequen
         for address in (plan.gateway_ipv4, *shared):
             machine.neighbour(PEER_INDEX, address, _BRIDGE_MAC)
         machine.add_route("0.0.0.0/0", gateway=plan.gateway_ipv4)
-    return namespace

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lab import namespaces as ns
 from lab.errors import RefusedError
+from lab.start import ids
 from lab.topology import PROXY_IPV4
 from lab.wire.netlink import FIRST_INDEX, LOOPBACK, PEER_INDEX, Netlink, Peer
 
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
 
     from lab.topology import MachinePlan, Network
 
-_FORWARDING = (("net/ipv6/conf/all/forwarding", "1"), ("net/ipv4/ip_forward", "1"))
+_FORWARDING = (("net/ipv6/conf/all/forwarding", "1"),)  # IPv4 is for the host side alone
 _ROUTER_EDGE_MAC = "02:00:00:00:00:01"
 _EDGE_MAC = "02:00:00:00:00:02"
 _GATEWAY_MAC = "02:00:00:00:01:01"
 _MACHINE_MAC = "02:00:00:00:01:02"
 _ROUTER_EDGE_IP = "fd00:0:0:1::1"
 _EDGE_IP = "fd00:0:0:1::2"
+_LARGEST_GROUP = 2**31 - 1  # GID_T_MAX of the kernel's ping sockets
 
 
 def refusal() -> str:
@@ -42,12 +44,10 @@ def refusal() -> str:
         os.close(namespace)
 
 
-def lay(
-    network: Network, flycast: Iterable[str], machines: Mapping[int, MachinePlan]
-) -> tuple[int, int, dict[str, int]]:
-    """Make a network with `machines`, by the index of the router's interface to each.
+def lay(network: Network, flycast: Iterable[str], machines: Mapping[int, tuple[MachinePlan, int]]) -> tuple[int, int]:
+    """Make a network with `machines` and their namespaces, by the index of the router's interface to each.
 
-    Return the namespaces of its router, of its edge and, by id, of its Machines.
+    Return the namespaces of its router and of its edge.
     """
     router, edge = ns.new_network_namespace(), ns.new_network_namespace()
     settings = _machine_settings()
@@ -56,11 +56,9 @@ def lay(
         for address in flycast:
             at_edge.add_address(LOOPBACK, address, 128)
             at_router.add_route(f"{address}/128", gateway=_EDGE_IP)
-        namespaces = {
-            machine.machine_id: _join_machine(at_router, machine, index, settings)
-            for index, machine in machines.items()
-        }
-    return router, edge, namespaces
+        for index, (machine, namespace) in machines.items():
+            _join_machine(at_router, machine, namespace, index, settings)
+    return router, edge
 
 
 def _join_router_and_edge(router: Netlink, edge: Netlink, network: Network) -> None:
@@ -78,8 +76,9 @@ def _join_router_and_edge(router: Netlink, edge: Netlink, network: Network) -> N
     router.add_route("fdaa::/16")
 
 
-def _join_machine(router: Netlink, plan: MachinePlan, index: int, settings: Iterable[tuple[str, str]]) -> int:
-    namespace = ns.new_network_namespace()
+def _join_machine(
+    router: Netlink, plan: MachinePlan, namespace: int, index: int, settings: Iterable[tuple[str, str]]
+) -> None:
     with Netlink(namespace, settings) as machine:
         router.add_veth(f"vm{index}", index, _GATEWAY_MAC, Peer(namespace, "eth0", _MACHINE_MAC))
         for own, gateway, prefix in ((plan.ipv4, plan.gateway_ipv4, 29), (plan.private_ip, plan.gateway_ip, 112)):
@@ -91,15 +90,15 @@ def _join_machine(router: Netlink, plan: MachinePlan, index: int, settings: Iter
             machine.add_address(PEER_INDEX, own, prefix)
             machine.neighbour(PEER_INDEX, gateway, _GATEWAY_MAC)
             machine.add_route("::/0" if ":" in gateway else "0.0.0.0/0", gateway=gateway)
-    return namespace
 
 
 def _machine_settings() -> tuple[tuple[str, str], ...]:
-    """Let any user ping and bind low ports; a user namespace of one id knows group 0 only."""
-    groups = "0 2147483647" if _maps_every_group() else "0 0"
-    return (("net/ipv4/ping_group_range", groups), ("net/ipv4/ip_unprivileged_port_start", "0"))
+    """Let every user that a Machine can have ping and bind low ports."""
+    return (("net/ipv4/ping_group_range", f"0 {_last_group()}"), ("net/ipv4/ip_unprivileged_port_start", "0"))
 
 
-def _maps_every_group() -> bool:
-    count = Path("/proc/self/gid_map").read_text("ascii").split()[2]
-    return os.geteuid() == 0 and int(count) > 1
+def _last_group() -> int:
+    """Return the lab's last group, or its first where the last has a lower number outside: that is what counts."""
+    mapped = ids.extents(Path("/proc/self/gid_map").read_text("ascii"))
+    inside, outside, count = mapped[-1]
+    return min(inside + count - 1, _LARGEST_GROUP) if outside >= mapped[0][1] else 0

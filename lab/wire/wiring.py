@@ -14,10 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from lab import namespaces as ns
+from lab.start.launcher import OwnNetwork
 from lab.wire import bridged, internet, routed
 from lab.wire.netlink import FIRST_INDEX
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lab.topology import Network, Topology
 
 
@@ -28,13 +32,13 @@ class Wiring:
     routers: dict[Network, int]
     edges: dict[str, int]  # by the Flycast or public address that is there
     internet: int | None
-    machines: dict[str, int]
+    machines: dict[str, OwnNetwork]
     ports: dict[str, int]  # the index of the interface to a Machine, in the router of its network
     bridged_because: str  # the refused setting for want of which the networks are bridged; else empty
 
     @classmethod
-    def lay(cls, topology: Topology) -> Self:
-        """Make every namespace and cable of `topology`, routed where the host allows, else bridged.
+    def lay(cls, topology: Topology, owned: Iterable[OwnNetwork]) -> Self:
+        """Make every cable of `topology`, routed where the host allows, else bridged; `owned` are for its Machines.
 
         Raises `RefusedError` when it refuses what both need.
         """
@@ -42,17 +46,19 @@ class Wiring:
         mode = bridged if refused else routed
         routers: dict[Network, int] = {}
         edges: dict[str, int] = {}
-        machines: dict[str, int] = {}
+        machines = dict(zip((machine.machine_id for machine in topology.machines), owned, strict=True))
+        for shell in topology.shells:
+            machines[shell.machine_id] = OwnNetwork(ns.new_network_namespace(), None)
         ports: dict[str, int] = {}
         for shell in topology.shells:
             network = shell.network
             flycast = [app.flycast_ip for app in topology.apps if app.flycast_network == network]
             own = [shell, *(machine for machine in topology.machines if machine.network == network)]
-            cables = dict(enumerate(own, FIRST_INDEX + 1))
-            ports |= {machine.machine_id: index for index, machine in cables.items()}
-            routers[network], edge, namespaces = mode.lay(network, flycast, cables)
+            ends = [(machine, machines[machine.machine_id].network) for machine in own]
+            cables = dict(enumerate(ends, FIRST_INDEX + 1))
+            ports |= {machine.machine_id: index for index, (machine, _) in cables.items()}
+            routers[network], edge = mode.lay(network, flycast, cables)
             edges |= dict.fromkeys(flycast, edge)
-            machines |= namespaces
         outside = None
         if topology.public:
             public = [app.public_ip for app in topology.apps]

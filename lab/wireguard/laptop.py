@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import LabError
-from lab.rootfs import laptop_files
+from lab.start.etc import laptop_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lab.children import Children
     from lab.ground import MachineProcess
-    from lab.launcher import Launcher
+    from lab.start.launcher import Launcher
 
 DIRECTORY = "/run/laptop"
 PEER_FILE = f"{DIRECTORY}/peer.conf"
@@ -65,7 +65,7 @@ class Laptop:
         null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         try:
             files = laptop_files(name)
-            launch = launcher.start(name, [], {}, directory="/", files=files, network=network, output=null)
+            launch = launcher.start_shell(name, files=files, network=network, output=null)
             started = await children.adopt(launch)
         finally:
             os.close(null)

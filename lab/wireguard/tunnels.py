@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from lab.children import Children
     from lab.ground import MachineProcess
-    from lab.launcher import Launcher
     from lab.log import EventLog
+    from lab.start.launcher import Launcher
     from lab.supervisor import Lab
     from lab.topology import Network
     from lab.wireguard.peers import Peer

@@ -161,31 +161,6 @@ def test_the_socket_is_for_root_alone(lab: RunningLab, machine_id: str) -> None:
     assert lab.on(machine_id, "stat", "-c", "%u %a %F", "/.fly/api").stdout == "0 600 socket\n"
 
 
-REFUSE_PIVOT_ROOT = """
-import sys
-from lab import errors, namespaces
-from lab.cli import main
-
-def refuse(*_):
-    raise errors.RefusedError("pivot_root", 1)
-
-namespaces.pivot_root = refuse
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-def test_where_the_lab_may_not_have_a_root_of_its_own_machines_have_no_fly_api(tmp_path: Path) -> None:
-    config = tmp_path / "fly.toml"
-    config.write_text(COUNTING)
-    command = f"sh -c 'test ! -e /.fly && exec {sys.executable} {COUNTING_APP} 8080'"
-    done = subprocess.run(
-        [sys.executable, "-c", REFUSE_PIVOT_ROOT, "run", f"--config={config}", "--command", command,
-         "--", "curl", "-sS", "http://counting.flycast"],
-        capture_output=True, text=True, timeout=DEADLINE_SECONDS, cwd=PROJECT, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
-
-
 @pytest.mark.parametrize(("verb", "after"), [("suspend", "suspended"), ("stop", "stopped")])
 def test_a_machine_puts_itself_to_sleep(lab: RunningLab, machine_id: str, verb: str, after: str) -> None:
     before, since = count(lab), len(lab.lines)

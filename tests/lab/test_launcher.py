@@ -10,12 +10,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LEAVES_WITHOUT_A_WORD = """
-from lab.launcher import Launcher
-Launcher()._socket.close()
+import os, sys
+from lab.sandbox import run_in_sandbox
+
+def inside():
+    from lab.start.launcher import Launcher
+    launcher = Launcher(64)
+    if sys.argv[1:]:
+        launcher.wait_until_ready()
+    launcher._socket.close()
+    os.wait()
+    return 0
+
+sys.exit(run_in_sandbox(inside))
 """
 LIBC_S_OWN = 0b11 << 31  # signals 32 and 33, which posix_spawn of glibc leaves ignored
 IN_A_SANDBOX = """
-import asyncio, os, sys
+import asyncio, os, signal, sys
 from lab.sandbox import run_in_sandbox
 
 def others():
@@ -23,10 +34,14 @@ def others():
 
 async def start(launcher, children, network, *argv):
     read, write = os.pipe()
-    launch = launcher.start("m", argv, {"PATH": os.defpath}, directory="/", files={"hostname": "m"}, network=network,
-                            output=write)
+    async def launch():
+        env = {"PATH": os.defpath}
+        place = sys.argv[1] if sys.argv[1:] else "/usr/share"
+        files = {"hostname": "m"}
+        return (await launcher.start("m", argv, env, directory=place, files=files, own=network, output=write,
+                                     memory_mb=256))[0]
     try:
-        pid, status = await children.adopt(launch)
+        pid, status = await children.adopt(launch())
     finally:
         os.close(write)
     return pid, await status, os.read(read, 4096).decode()
@@ -40,12 +55,14 @@ async def tell(launcher, network):
     from lab.children import Children
     children = Children()
     STORY
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # as a lab does before its loop ends
 
 def inside():
-    from lab import namespaces
-    from lab.launcher import Launcher
-    launcher = Launcher()
-    asyncio.run(tell(launcher, namespaces.new_network_namespace()))
+    from lab.start.launcher import Launcher
+    launcher = Launcher(64)
+    assert launcher.wait_until_ready() == []
+    (network,) = launcher.networks(1)
+    asyncio.run(tell(launcher, network))
     return 0
 
 sys.exit(run_in_sandbox(inside))
@@ -62,9 +79,11 @@ def told(story: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_a_lab_that_ends_ends_its_zygote_quietly() -> None:
+@pytest.mark.lab
+@pytest.mark.parametrize("ready", [[], ["ready"]], ids=["while it begins", "when it is ready"])
+def test_a_lab_that_ends_ends_its_zygote_quietly(ready: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LEAVES_WITHOUT_A_WORD], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", LEAVES_WITHOUT_A_WORD, *ready], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -110,7 +129,7 @@ open(f"{place}/changed", "w").write("old")
 launcher.prepare()
 await until(lambda: others() - before)
 (ready,) = others() - before
-await until(lambda: "/run/layer" in open(f"/proc/{ready}/mountinfo").read())
+await until(lambda: " /dev/shm " in open(f"/proc/{ready}/mountinfo").read())
 open(f"{place}/new", "w").write("new")
 os.replace(f"{place}/new", f"{place}/changed")
 print(await start(launcher, children, network, "cat", f"{place}/changed") == (ready, 0, "new"))

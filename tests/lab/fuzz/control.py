@@ -41,6 +41,12 @@ class Lab:
         """Run nothing."""
         raise LabError(f"no machine {machine_id} for {argv}, {env}, {directory}, {streams}, {terminal}")
 
+    async def execute_on_its_terminal(
+        self, machine_id: str, argv: Sequence[str], env: Mapping[str, str], size: tuple[int, int]
+    ) -> tuple[control.Program, int]:
+        """Have no terminal."""
+        raise LabError(f"no machine {machine_id} for {argv}, {env} and a terminal of {size}")
+
     async def command(self, verb: str, machine_id: str) -> str:
         """Know no Machine."""
         raise LabError(f"no machine {machine_id} to {verb}")

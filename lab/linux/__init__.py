@@ -1,0 +1,1 @@
+"""System calls that Python does not offer, each in the words of its manual page."""

@@ -1,0 +1,144 @@
+"""The boundary of a Machine, as tables: what its programs may do, what they see, and how much they may take.
+
+A Machine on Fly is a virtual machine; here it is a set of processes on somebody's computer.  So a program in one gets
+what a container's default gives, less what could be turned against the host, the caller or another Machine.  The code
+that starts a Machine reads these tables; docs/security.md shows them, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FLY_INIT = "superfly/init-snapshot, src/bin/init/main.rs"
+DOCKER = "Docker's default list"
+KERNEL = "the kernel's own rule"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row: what it is about, whether a Machine keeps it, why, and where the rule comes from."""
+
+    what: str
+    kept: bool
+    why: str
+    source: str = DOCKER
+
+
+# capabilities(7), by number: all that are not here are dropped, too, and are not on Docker's list either.
+CAPABILITIES = {
+    0: Rule("CAP_CHOWN", kept=True, why="give files to the app's own user"),
+    1: Rule("CAP_DAC_OVERRIDE", kept=True, why="root reads and writes the files of the Machine's users"),
+    3: Rule("CAP_FOWNER", kept=True, why="set the modes of their files"),
+    4: Rule("CAP_FSETID", kept=True, why="keep set-id bits of their files"),
+    5: Rule("CAP_KILL", kept=True, why="a process manager signals workers of other users"),
+    6: Rule("CAP_SETGID", kept=True, why="become the app's own group"),
+    7: Rule("CAP_SETUID", kept=True, why="become the app's own user"),
+    8: Rule("CAP_SETPCAP", kept=True, why="give up capabilities"),
+    10: Rule("CAP_NET_BIND_SERVICE", kept=True, why="listen on ports below 1024"),
+    18: Rule("CAP_SYS_CHROOT", kept=True, why="mail and file servers confine themselves with it"),
+    31: Rule("CAP_SETFCAP", kept=True, why="give capabilities to the Machine's own programs"),
+    13: Rule("CAP_NET_RAW", kept=False, why="forge the addresses of other Machines; ping needs no raw socket"),
+    27: Rule("CAP_MKNOD", kept=False, why="make devices of the host"),
+    29: Rule("CAP_AUDIT_WRITE", kept=False, why="write to the host's audit log"),
+    2: Rule("CAP_DAC_READ_SEARCH", kept=False, why="open the host's files by their number"),
+    12: Rule("CAP_NET_ADMIN", kept=False, why="take the addresses of other Machines"),
+    19: Rule("CAP_SYS_PTRACE", kept=False, why="read the memory of the Machine's init"),
+    21: Rule("CAP_SYS_ADMIN", kept=False, why="unmount what covers the host's files"),
+}
+KEPT_CAPABILITIES = tuple(number for number, rule in CAPABILITIES.items() if rule.kept)
+
+_MOUNTS = "change what the Machine sees of the host"
+_KEYS = "reach the caller's keys, which belong to the same user of the host"
+_MODULES = "put code into the host's kernel"
+_WIDE = "a large part of the kernel, in which boundaries have been broken before"
+CALLS = (
+    *(
+        Rule(name, kept=False, why=_MOUNTS)
+        for name in (
+            "mount", "umount2", "pivot_root", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick",
+            "mount_setattr", "setns",
+        )
+    ),
+    *(Rule(name, kept=False, why=_KEYS) for name in ("keyctl", "add_key", "request_key")),
+    *(
+        Rule(name, kept=False, why=_MODULES)
+        for name in ("init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load")
+    ),
+    *(
+        Rule(name, kept=False, why=_WIDE)
+        for name in (
+            "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register",
+        )
+    ),
+    Rule("open_by_handle_at", kept=False, why="open the host's files by their number"),
+    Rule("syslog", kept=False, why="read the host's kernel log"),
+)  # fmt: skip
+NEW_USER_NAMESPACES = Rule(
+    "clone and unshare with CLONE_NEWUSER", kept=False, why="be root of new namespaces, out of the lab's sight"
+)
+# Calls that one value of an argument makes dangerous: the number of the argument, and the values.
+CALLS_BY_ARGUMENT = {
+    "ioctl": (1, {0x5412: "TIOCSTI: type on a terminal", 0x541C: "TIOCLINUX: paste on a console"}),
+    "socket": (0, {40: "AF_VSOCK: reach the host's hypervisor around the network"}),
+}
+
+# Directories of the host's root that a Machine without an image shows, read-only; a link stays a link.
+SYSTEM_DIRECTORIES = ("bin", "gnu", "lib", "lib32", "lib64", "libx32", "nix", "opt", "sbin", "usr")
+# Directories that every start makes anew, empty and writable, with their modes; they belong to the Machine's root.
+FRESH_DIRECTORIES = {
+    "home": 0o755, "media": 0o755, "mnt": 0o755, "root": 0o700, "run": 0o755, "run/lock": 0o1777, "srv": 0o755,
+    "tmp": 0o1777, "var": 0o755, "var/cache": 0o755, "var/lib": 0o755, "var/log": 0o755, "var/spool": 0o755,
+    "var/tmp": 0o1777,
+}  # fmt: skip
+FRESH_LINKS = {"var/lock": "/run/lock", "var/run": "/run"}
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+PATHS = (
+    Rule(
+        "/bin, /lib*, /opt, /sbin, /usr (/nix, /gnu)", kept=True, why="the system's programs, read-only", source="ours"
+    ),
+    Rule("/etc", kept=True, why="a copy of what every user of the host may read; no shadow, no keys", source="ours"),
+    Rule("the directory of fly.toml", kept=True, why="the app, copy-on-write, at its own path", source="ours"),
+    Rule("the installation of the program", kept=True, why="an interpreter at its own path, read-only", source="ours"),
+    Rule(
+        "/var, /run, /root, /home and the like",
+        kept=True,
+        why="new and empty at every start",
+        source=FLY_INIT,
+    ),
+    Rule("/dev", kept=True, why=f"{', '.join(DEVICES)}, an own pts and an own shm", source=DOCKER),
+    Rule(
+        "/proc", kept=True, why="of the Machine's own processes; /proc/sys read-only, /proc/keys empty", source=DOCKER
+    ),
+    Rule("/sys", kept=True, why="of the Machine's own network, read-only, without cgroups", source=DOCKER),
+    Rule(
+        "home directories, /root, /etc/shadow", kept=False, why="keys, tokens, cloud and flyctl settings", source="ours"
+    ),
+    Rule(
+        "sockets, temporary files and shared memory of the host",
+        kept=False,
+        why="the way to the host's services",
+        source="ours",
+    ),
+    Rule("what is mounted below the app's directory", kept=False, why="it would not be copy-on-write", source="ours"),
+)
+
+DISK_MB = 512
+SHARED_MEMORY_MB = 64
+DESCRIPTORS = 10240
+PROCESSES_PER_MB = 4
+CORE_BYTES = 1  # fewer than any core has, and a limit of one byte keeps the kernel from running a handler: core(5)
+LIMITS = (
+    Rule("files that it writes", kept=True, why=f"{DISK_MB} MB in memory, or --disk; then ENOSPC", source="ours"),
+    Rule("shared memory in /dev", kept=True, why=f"{SHARED_MEMORY_MB} MB", source=DOCKER),
+    Rule("descriptors a process", kept=True, why=str(DESCRIPTORS), source=FLY_INIT),
+    Rule("processes and threads", kept=True, why=f"{PROCESSES_PER_MB} for each MB of memory", source=KERNEL),
+    Rule("core dumps", kept=False, why="the host's handler would run for them, as root", source=KERNEL),
+)
+
+
+def processes(memory_mb: int) -> int:
+    """Return how many processes and threads a Machine of that memory may have: what its own kernel would allow.
+
+    Half of what fits into an eighth of the memory, at 16 KiB each (fork_init in the kernel's kernel/fork.c).
+    """
+    return PROCESSES_PER_MB * memory_mb

@@ -1,0 +1,168 @@
+"""Which parts of the host a Machine without an image shows: its app's directory, and the installation of its program.
+
+Rules (ours; lab/start/rules.py has the rest of the table):
+
+- The app's directory is that of its fly.toml.  It may not be a home directory or contain one: a Machine would show
+  what the caller keeps there.
+- Each word of a command may be a program, which is found as a shell finds it.  A link is followed step by step; a
+  script's `#!` line names another program.
+- The installation of PREFIX/bin/NAME is what PREFIX has of the directories that installations have, and nothing else of
+  it: a PREFIX is often somebody's home directory.  A virtual environment is an installation, and so is the Python that
+  it was made with; a package that it finds by a .pth file (`pip install -e`) belongs to it.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import shlex
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.errors import UsageError
+from lab.start import rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_PARTS = ("bin", "sbin", "lib", "lib64", "libexec", "include", "conf", "jre", "pyvenv.cfg")
+_PROGRAM_DIRECTORIES = {"bin", "sbin"}
+_MOST_PROGRAMS = 100  # with the links and scripts on the way to them
+_MOST_LINE_BYTES = 256
+_FIRST_USER, _NOBODY = 1000, 65534
+_MADE_WITH = re.compile(r"^home\s*=\s*(\S.*?)\s*$", re.MULTILINE)
+
+
+def check_directory(directory: Path, where: str) -> None:
+    """Raise `UsageError`, which begins with `where`, when a Machine cannot show the app's `directory`."""
+    inner = next((home for home in _homes() if home == directory or home.is_relative_to(directory)), None)
+    if inner is not None:
+        raise UsageError(
+            f"{where}: expected a fly.toml in a directory of its own, got one in {directory}: a Machine sees the "
+            f"directory of its fly.toml, and there that has the home directory {inner} in it; move the app into a "
+            f"directory of its own"
+        )
+    if directory == Path(directory.anchor) or directory.parts[1] in {"etc", "proc", "sys", "dev", "run"}:
+        raise UsageError(f"{where}: expected a fly.toml in a directory of its own, got one in {directory}")
+
+
+def installations(argv: Sequence[str], path: str, directory: Path) -> tuple[str, ...]:
+    """Return what a Machine has to show, beside the system and its app's `directory`, so that `argv` runs.
+
+    `path` is the PATH of the Machine.  A program that is not found needs nothing: its start says so.
+    """
+    found: dict[str, None] = {}
+    todo, seen = [program for word in _words(argv) if (program := _find(word, path, directory))], set[str]()
+    while todo and len(seen) < _MOST_PROGRAMS:
+        program = todo.pop()
+        if program and program not in seen:
+            seen.add(program)
+            for part in _installation(Path(program)):
+                if not _is_shown(part, directory):
+                    found[part] = None
+            todo += _further(program, path, directory)
+    return tuple(_outermost(found))
+
+
+def unseen(argv: Sequence[str], shown: Iterable[str], directory: Path) -> list[str]:
+    """Return the words of a command that name something of the host that the Machine does not show."""
+    words = [word for word in _words(argv) if word.startswith("/") and os.path.exists(word)]  # noqa: PTH110
+    return [
+        word
+        for word in words
+        if not _is_shown(word, directory)
+        and not any(_is_below(word, place) for place in shown)
+        and not any(_is_below(word, f"/{name}") for name in ("etc", "proc", "sys", "dev"))
+    ]
+
+
+def _homes() -> Iterator[Path]:
+    yield Path.home()
+    for entry in pwd.getpwall():
+        if entry.pw_uid == 0 or _FIRST_USER <= entry.pw_uid < _NOBODY:
+            home = Path(entry.pw_dir)
+            if home.parent != home and home.is_dir():
+                yield home
+
+
+def _words(argv: Sequence[str]) -> Iterator[str]:
+    """Yield the words of a command, those of a script for a shell too: `env A=B node x` and `sh -c 'exec node x'`."""
+    for word in argv:
+        with suppress(ValueError):  # no text for a shell
+            yield from shlex.split(word)
+
+
+def _find(program: str, path: str, directory: Path) -> str:
+    if "/" in program:
+        place = os.path.normpath(directory / program)
+        return place if os.path.isfile(place) and os.access(place, os.X_OK) else ""  # noqa: PTH113
+    return shutil.which(program, path=path) or ""
+
+
+def _further(program: str, path: str, directory: Path) -> list[str]:
+    """Return the programs that `program` leads to: a link's target, a script's interpreter, an environment's maker."""
+    with suppress(OSError):
+        if os.path.islink(program):  # noqa: PTH114
+            return [os.path.normpath(Path(program).parent / os.readlink(program)), os.path.realpath(program)]  # noqa: PTH115
+        return [*_interpreters(program, path, directory), *_makers(program)]
+    return []
+
+
+def _interpreters(program: str, path: str, directory: Path) -> list[str]:
+    with open(program, "rb") as file:  # noqa: PTH123
+        line = file.readline(_MOST_LINE_BYTES)
+    if not line.startswith(b"#!"):
+        return []
+    interpreter, *arguments = os.fsdecode(line[2:]).split() or [""]
+    named = [word for word in arguments if not word.startswith("-") and "=" not in word][:1]
+    by_env = named if Path(interpreter).name == "env" else []
+    return [interpreter, *(_find(name, path, directory) for name in by_env)]
+
+
+def _makers(program: str) -> list[str]:
+    settings = Path(program).parent.parent / "pyvenv.cfg"
+    with suppress(OSError):
+        return [
+            str(Path(home, Path(program).name)) for home in _MADE_WITH.findall(settings.read_text(errors="replace"))
+        ]
+    return []
+
+
+def _installation(program: Path) -> Iterator[str]:
+    if program.parent.name not in _PROGRAM_DIRECTORIES:
+        yield str(program)
+        return
+    prefix = program.parent.parent
+    for part in _PARTS:  # nothing else of it
+        if (prefix / part).exists():
+            yield str(prefix / part)
+    for named in prefix.glob("lib/python3*/site-packages/*.pth"):
+        yield from _packages(named)
+
+
+def _packages(named: Path) -> Iterator[str]:
+    with suppress(OSError):
+        for line in named.read_text(errors="replace").splitlines():
+            if line.startswith("/"):
+                yield from (str(init.parent) for init in sorted(Path(line).glob("*/__init__.py")))
+
+
+def _is_shown(path: str, directory: Path) -> bool:
+    places = (str(directory), *(f"/{name}" for name in rules.SYSTEM_DIRECTORIES))
+    return any(_is_below(os.path.realpath(path), place) and _is_below(path, place) for place in places)
+
+
+def _is_below(path: str, place: str) -> bool:
+    return path == place or path.startswith(f"{place}/")
+
+
+def _outermost(paths: Iterable[str]) -> list[str]:
+    """Leave out what comes along with a directory above it."""
+    kept: list[str] = []
+    for path in sorted(paths):
+        if not any(_is_below(path, other) for other in kept):
+            kept.append(path)
+    return kept
