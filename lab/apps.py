@@ -131,7 +131,8 @@ def _with_view(source: AppSource) -> AppSource:
     directory = config.path.resolve().parent
     view.check_directory(directory, str(config.path))
     path = _machine_environment()["PATH"]
-    shown = {group: view.installations(argv, path, directory) for group, argv in source.commands.items()}
+    commands = {group: (sys.executable, *argv) for group, argv in source.commands.items()}  # this Python is in PATH
+    shown = {group: view.installations(argv, path, directory) for group, argv in commands.items()}
     hints = dict.fromkeys(
         f"{config.path}: the command names {word}, which is not in the Machine; a Machine sees {directory}, the system "
         f"directories and the installation of its program: put it there"

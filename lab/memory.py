@@ -7,6 +7,8 @@ Rules (FLY_FACTS section 6 for the size; the log lines from public issues):
 - A hard limit needs a cgroup that the host delegates, which most do not, so the lab looks four times a second: a
   process may hold too much for that long.  RLIMIT_AS would be a limit on addresses, for each process by itself.
 - Shared pages count once: where the plain sum is too much, the proportional one decides (/proc/PID/smaps_rollup).
+- A file of memfd_create(2) is memory although nobody maps it.  To look at every descriptor of every process is dear, so
+  the lab does it only while the host's shared memory has grown by more than a small Machine has.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from lab.processes import in_namespaces, namespace_of
 from lab.states import MachineState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lab.log import EventLog
     from lab.machine import Machine
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.25
 _KIB = 1024
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_BLOCK_BYTES = 512  # of st_blocks, see stat(2)
+_SMALL_MACHINE = 256 * _KIB * _KIB
+_SHARED = re.compile(rb"^Shmem:\s+(\d+) kB", re.MULTILINE)
 _PROPORTIONAL = re.compile(rb"^Pss:\s+(\d+) kB", re.MULTILINE)
 
 
@@ -54,6 +59,7 @@ async def keep_within_memory(machines: Iterable[Machine], log: EventLog) -> None
     """Kill the biggest process of each started Machine that holds more than its limit, until cancelled."""
     watched = list(machines)
     own = namespace_of(os.getpid())
+    usual = _shared_memory()
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         started = [machine for machine in watched if machine.state is MachineState.STARTED]
@@ -61,16 +67,18 @@ async def keep_within_memory(machines: Iterable[Machine], log: EventLog) -> None
         places = [(machine, init, namespace_of(init)) for machine, init in inits]
         # Where it is our own, nobody knows which processes are the Machine's: the loopback walkthrough.
         found = in_namespaces({namespace for *_, namespace in places} - {own})
+        files = _shared_memory() - usual > _SMALL_MACHINE
         for machine, init, namespace in places:
-            _look_at(machine, [entry for entry in found.get(namespace, ()) if entry.pid != init], log)
+            _look_at(machine, [entry for entry in found.get(namespace, ()) if entry.pid != init], log, files=files)
             await asyncio.sleep(0)  # with hundreds of Machines a look takes milliseconds: others have their turn
 
 
-def _look_at(machine: Machine, entries: Sequence[Entry], log: EventLog) -> None:
+def _look_at(machine: Machine, entries: Sequence[Entry], log: EventLog, *, files: bool) -> None:
     limit = machine.plan.memory_mb * _KIB * _KIB
-    if victim(_held(entries, _resident), limit) is None:
+    in_files = _in_files(entries) if files else {}
+    if victim(_held(entries, _resident, in_files), limit) is None:
         return
-    dying = victim(_held(entries, _proportional), limit)
+    dying = victim(_held(entries, _proportional, in_files), limit)
     if dying is not None:
         said = f"Out of memory: Killed process {dying.pid} ({_name(dying)}) rss:{dying.size // _KIB}kB"
         more = f"the Machine has {machine.plan.memory_mb} MB (fly.toml: [[vm]] memory)"
@@ -79,12 +87,46 @@ def _look_at(machine: Machine, entries: Sequence[Entry], log: EventLog) -> None:
             os.kill(dying.pid, signal.SIGKILL)
 
 
-def _held(entries: Iterable[Entry], measure: Callable[[str], int]) -> list[Held]:
+def _held(entries: Iterable[Entry], measure: Callable[[str], int], in_files: Mapping[int, int]) -> list[Held]:
     found = []
     for entry in entries:
         with suppress(OSError):  # it has ended
-            found.append(Held(entry.pid, entry.directory, measure(entry.directory)))
+            size = measure(entry.directory) + in_files.get(entry.pid, 0)
+            found.append(Held(entry.pid, entry.directory, size))
     return found
+
+
+def _in_files(entries: Iterable[Entry]) -> dict[int, int]:
+    """Return by process what its files of memfd_create have that it does not map; a shared one is its first's."""
+    seen: set[int] = set()
+    found = {}
+    for entry in entries:
+        with suppress(OSError):  # it has ended
+            size = sum(_new_file(descriptor.path, seen) for descriptor in os.scandir(f"{entry.directory}/fd"))
+            found[entry.pid] = max(0, size - _shared_and_resident(entry.directory))
+    return found
+
+
+def _new_file(descriptor: str, seen: set[int]) -> int:
+    """Return what a descriptor's file has in memory, if it is one of memfd_create that was not seen before."""
+    with suppress(OSError):  # it has been closed
+        if os.readlink(descriptor).startswith("/memfd:"):  # noqa: PTH115 - for every descriptor there is
+            status = os.stat(descriptor)  # noqa: PTH116 - likewise
+            if status.st_ino not in seen:
+                seen.add(status.st_ino)
+                return status.st_blocks * _BLOCK_BYTES
+    return 0
+
+
+def _shared_and_resident(directory: str) -> int:
+    with open(f"{directory}/statm", "rb", buffering=0) as statm:  # noqa: PTH123 - likewise
+        return int(statm.read().split()[2]) * _PAGE_BYTES
+
+
+def _shared_memory() -> int:
+    """Return how much of the host's memory is in files that only memory has."""
+    found = _SHARED.search(Path("/proc/meminfo").read_bytes())
+    return int(found[1]) * _KIB if found else 0
 
 
 def _resident(directory: str) -> int:

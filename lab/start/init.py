@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from lab import namespaces as ns
 from lab.errors import LabError, RefusedError
 from lab.exits import ended_children
+from lab.image import user
 from lab.linux import privileges
 from lab.start import conversation as talk
 from lab.start import host_files, root
@@ -123,8 +124,6 @@ def _start(request: dict[str, Any]) -> int:
 
 def _start_as_user(request: dict[str, Any], output: int, report: int) -> int:
     """Start the app of an image as the user that the image names."""
-    from lab.image import user  # noqa: PLC0415 - only images need it
-
     identity = user.identity_of(request["image"]["user"])
     _give(output, identity.uid, identity.gid)
     app = os.fork()

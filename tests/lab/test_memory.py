@@ -53,11 +53,11 @@ def eaters() -> Iterator[list[subprocess.Popen[str]]]:
         process.communicate()
 
 
-def look(machine_mb: int, pids: list[int]) -> list[str]:
+def look(machine_mb: int, pids: list[int], *, files: bool = False) -> list[str]:
     plan = replace(lay_out().machines[0], memory_mb=machine_mb)
     notes = Notes()
     entries = [Entry(pid, f"/proc/{pid}") for pid in pids]
-    memory._look_at(Machine(plan, lay_out().apps[0], Field(), notes), entries, notes)  # noqa: SLF001 - one look
+    memory._look_at(Machine(plan, lay_out().apps[0], Field(), notes), entries, notes, files=files)  # noqa: SLF001 - one look
     return notes.lines
 
 
@@ -73,6 +73,28 @@ def test_the_log_tells_who_was_killed_and_what_the_limit_is(eaters: list[subproc
     (line,) = look(60, [eaters[1].pid])
     assert line.startswith(f"app [error] Out of memory: Killed process {eaters[1].pid} (python")
     assert line.endswith("; the Machine has 60 MB (fly.toml: [[vm]] memory)")
+
+
+UNMAPPED = """
+import os, sys
+file = os.memfd_create("unmapped")
+os.write(file, b"x" * (80 << 20))
+copy = os.dup(file)
+print("full", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_memory_in_a_file_that_nobody_maps_counts_once(eaters: list[subprocess.Popen[str]]) -> None:
+    command = [sys.executable, "-c", UNMAPPED]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as hiding:
+        assert hiding.stdout is not None
+        assert hiding.stdout.readline() == "full\n"
+        pids = [hiding.pid, eaters[0].pid]
+        assert look(100, pids) == [], "what is mapped alone fits"
+        assert look(250, pids, files=True) == [], "the file counts once, although it has two descriptors"
+        assert look(100, pids, files=True), "with the file it is too much"
+        assert hiding.wait(10) == -signal.SIGKILL
 
 
 async def test_where_a_machine_has_no_pid_namespace_of_its_own_nothing_is_killed(
