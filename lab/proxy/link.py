@@ -9,6 +9,7 @@ import asyncio
 import socket
 import struct
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
@@ -24,7 +25,10 @@ class LinkLostError(ConnectionError):
 
 
 class Link(asyncio.Protocol):
-    """One connection; `received` holds what came and was not taken yet."""
+    """One connection; `received` holds what came and was not taken yet.
+
+    The peer may go at any moment. Only `write` and `drain` tell of it, by `LinkLostError`: all else does nothing then.
+    """
 
     def __init__(self, *, on_made: Callable[[Link], None] | None = None) -> None:
         """Call `on_made` once connected."""
@@ -41,6 +45,7 @@ class Link(asyncio.Protocol):
         self._writers: deque[asyncio.Future[None]] = deque()
         self._reading_paused = False
         self._writing_paused = False
+        self._eof_follows = False
         self._transport: asyncio.Transport
 
     def __repr__(self) -> str:
@@ -150,9 +155,21 @@ class Link(asyncio.Protocol):
         self._transport.write(data)
 
     def write_eof(self) -> None:
-        """Close our half; the peer may go on sending."""
-        if not self.lost and not self._transport.is_closing():
-            self._transport.write_eof()
+        """Close our half once all that was written is sent; the peer may go on sending.
+
+        The transport's own `write_eof` raises when the peer has reset the connection, at times out of the event loop.
+        """
+        if self.lost or self._transport.is_closing():
+            return
+        if self._transport.get_write_buffer_size():
+            self._eof_follows = True
+            self._transport.set_write_buffer_limits(0)  # so that resume_writing is called when nothing is left
+        else:
+            self._shut_our_half()
+
+    def _shut_our_half(self) -> None:
+        with suppress(OSError):  # the peer has reset the connection, which we shall read next
+            self._transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
 
     async def drain(self, seconds: float | None) -> None:
         """Wait until the peer has taken enough of what was written; raise `TimeoutError` after `seconds`."""
@@ -175,8 +192,10 @@ class Link(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the connection with what is queued, so that the peer sees a reset and no end of stream."""
+        if self.lost:  # asyncio's abort raises on a transport that has sent what was queued and has closed
+            return
         if not self._transport.is_closing():
-            _linger_none(self._transport)
+            self._set(socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing sends a reset (RFC 9293 section 3.10.5)
         self._transport.abort()
 
     def cut(self) -> None:
@@ -188,10 +207,13 @@ class Link(asyncio.Protocol):
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(HIGH_WATER_BYTES, LOW_WATER_BYTES)
-        sock = self._transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # ends an idle one whose peer is gone
+        self._set(socket.SO_KEEPALIVE, 1)  # ends an idle connection whose peer is gone
         if self._on_made is not None:
             self._on_made(self)
+
+    def _set(self, option: int, value: int | bytes) -> None:
+        with suppress(OSError):  # the peer is gone
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, option, value)
 
     def data_received(self, data: bytes) -> None:
         """Buffer `data`; stop reading when nobody takes it."""
@@ -223,6 +245,9 @@ class Link(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Let writers go on."""
         self._writing_paused = False
+        if self._eof_follows and not self.lost:
+            self._eof_follows = False
+            self._shut_our_half()
         for waiter in self._writers:
             if not waiter.done():
                 waiter.set_result(None)
@@ -237,12 +262,6 @@ class Link(asyncio.Protocol):
         wake, self._wake = self._wake, None
         if wake is not None:
             wake()
-
-
-def _linger_none(transport: asyncio.Transport) -> None:
-    """Make closing the socket send a reset (RFC 9293 section 3.10.5)."""
-    sock = transport.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _expire(waiter: asyncio.Future[None], seconds: float) -> None:

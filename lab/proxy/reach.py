@@ -144,20 +144,21 @@ class Reach:
 
 async def dial(backend: Backend, port: int, seconds: float) -> socket.socket:
     """Connect once; raise `OSError`, which `TimeoutError` is one of."""
+    endpoint = backend.endpoint(port)
     sock = backend.dial(port)
     try:
         async with asyncio.timeout(seconds):
-            await asyncio.get_running_loop().sock_connect(sock, backend.endpoint(port))
-        _refuse_itself(sock)
+            await asyncio.get_running_loop().sock_connect(sock, endpoint)
+        _refuse_itself(sock, endpoint)
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _refuse_itself(sock: socket.socket) -> None:
+def _refuse_itself(sock: socket.socket, endpoint: tuple[str, int]) -> None:
     """On one shared loopback a connect to a free ephemeral port can meet itself."""
-    if sock.getsockname() == sock.getpeername():
+    if sock.getsockname() == endpoint:
         raise ConnectionRefusedError("the socket connected to itself")
 
 

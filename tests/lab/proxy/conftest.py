@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import socket
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -107,6 +108,8 @@ class Place:
 @pytest.fixture
 async def place() -> AsyncIterator[Place]:
     made = Place()
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
     try:
         async with asyncio.timeout(30):
             yield made
@@ -118,3 +121,5 @@ async def place() -> AsyncIterator[Place]:
         left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         late = (await asyncio.wait(left, timeout=5))[1] if left else set()
         assert not late, f"tasks left behind: {late}"
+        gc.collect()
+        assert not complaints, f"nobody took care of: {complaints}"
