@@ -18,15 +18,18 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lab.errors import CommandError, LabError
+from lab.errors import CommandError, LabError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from lab.log import EventLog
 
 MAX_MESSAGE = 128 * 1024
 PREFIX = "flycast-lab"
 _STREAMS = 3
 _REQUEST_SECONDS = 10
+_NO_ROOM_PAUSE_SECONDS = 1.0
 _PIECE = 32 * 1024
 
 
@@ -90,17 +93,31 @@ def door_name(uid: int, pid: int) -> str:
     return f"\0{PREFIX}/{uid}/{pid}"
 
 
-async def serve(door: socket.socket, lab: Controlled) -> None:
-    """Answer callers until cancelled."""
+async def serve(door: socket.socket, lab: Controlled, log: EventLog) -> None:
+    """Answer callers until cancelled; report what fails to `log`."""
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as callers:
         while True:
-            caller, _ = await loop.sock_accept(door)
-            callers.create_task(_attend(caller, lab))
+            try:
+                caller, _ = await loop.sock_accept(door)
+            except OSError as error:  # too many files are open, for the moment: the caller waits
+                log("lab", f"a caller cannot be let in: {error}", level="error")
+                await asyncio.sleep(_NO_ROOM_PAUSE_SECONDS)
+            else:
+                callers.create_task(_attend(caller, lab, log))
 
 
-async def _attend(caller: socket.socket, lab: Controlled) -> None:
-    with caller, suppress(OSError):  # the caller has gone, or asks nothing in time: nobody is left to tell
+async def _attend(caller: socket.socket, lab: Controlled, log: EventLog) -> None:
+    try:
+        await _converse(caller, lab)
+    except OSError:
+        pass  # the caller has gone, or asks nothing in time: nobody is left to tell
+    except Exception as error:  # noqa: BLE001 - one caller's fault must not shut the door on the others
+        log("lab", f"a caller of the lab was not answered: {reason(error)}", level="error")
+
+
+async def _converse(caller: socket.socket, lab: Controlled) -> None:
+    with caller:
         if not is_same_user(caller):
             return
         caller.setblocking(False)

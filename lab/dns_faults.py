@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class FaultySocket(socket.socket):
         return len(data)
 
     def _send_late(self, data: Any, *arguments: Any) -> None:
-        if self.fileno() >= 0:
+        with suppress(OSError):  # closed meanwhile, or no room to send: UDP may lose
             super().sendto(data, *arguments)
 
 

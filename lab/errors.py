@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import traceback
 
 
 class LabError(Exception):
@@ -36,3 +37,13 @@ class CommandError(LabError):
 
 class MachineStartError(LabError):
     """A Machine did not come up; the message says why, in the words of the log."""
+
+
+def reason(error: BaseException) -> str:
+    """Return one line for an error that nobody expected: its type, its message, and where it was raised."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    said = f"{type(error).__name__}: {error}"
+    for frame in traceback.extract_tb(error.__traceback__)[-1:]:
+        said += f" (raised in {frame.filename}, line {frame.lineno}, {frame.name})"
+    return said

@@ -81,12 +81,10 @@ async def keep_checking(machine: Machine, check: Check, ground: Ground, log: Eve
     """Check `machine` whenever it is started, until cancelled."""
     while True:
         await machine.until_started()
-        checking = asyncio.create_task(_check_again_and_again(machine, check, ground, log))
-        try:
+        async with asyncio.TaskGroup() as run:
+            checking = run.create_task(_check_again_and_again(machine, check, ground, log))
             await machine.while_started()
-        finally:
             checking.cancel()
-            await asyncio.gather(checking, return_exceptions=True)
         machine.health.forget(check)
 
 

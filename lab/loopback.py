@@ -175,11 +175,15 @@ async def walk_through(topology: Topology, options: LabOptions, log: EventLog) -
     ground = LoopbackGround(moved)
     async with Lab(moved, ground, log, options) as lab:
         try:
-            for warning in await lab.deploy():
-                print(f"flycast-lab: {warning}", file=sys.stderr)
-            return await _show(moved, ground)
+            return await lab.background.beside(_deploy_and_show(lab, ground))
         finally:
             await lab.stop_machines(GRACE_SECONDS)
+
+
+async def _deploy_and_show(lab: Lab, ground: LoopbackGround) -> int:
+    for warning in await lab.deploy():
+        print(f"flycast-lab: {warning}", file=sys.stderr)
+    return await _show(lab.topology, ground)
 
 
 async def _show(topology: Topology, ground: LoopbackGround) -> int:

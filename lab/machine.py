@@ -10,7 +10,7 @@ import asyncio
 import signal
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lab.errors import LabError, MachineStartError
 from lab.faults import NO_FAULTS, altered
@@ -20,8 +20,9 @@ from lab.states import ASLEEP, FALLING_ASLEEP, Event, MachineState, advance
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
+    from lab.background import Background
     from lab.faults import Faults
     from lab.log import EventLog
     from lab.topology import AppPlan, MachinePlan, Network
@@ -86,6 +87,7 @@ class Machine:
         app: AppPlan,
         ground: Ground,
         log: EventLog,
+        background: Background,
         *,
         boot_ms: int = 0,
         faults: Faults = NO_FAULTS,
@@ -105,16 +107,15 @@ class Machine:
         self._restarts: deque[float] = deque(maxlen=_MOST_RESTARTS)
         self._restart: asyncio.TimerHandle | None = None
         self._stop_unheard: asyncio.TimerHandle | None = None
-        self._starting_again: asyncio.Task[None]
         self._app = app
         self._ground = ground
         self._log = log
+        self._background = background
         self._boot_seconds = boot_ms / 1000
         self._on_change = on_change
         self._state = MachineState.CREATED
         self._changed = asyncio.Event()
         self.process: Process | None = None
-        self._watch: asyncio.Task[None] | None = None
         self._start: asyncio.Task[None]
         self._suspension: asyncio.Task[None]
 
@@ -167,7 +168,7 @@ class Machine:
         if self._state is not MachineState.STARTING:
             self._move(Event.START)
             self.starts += 1
-            self._start = asyncio.create_task(self._bring_up())
+            self._start = self._do("start", self._bring_up())
         await asyncio.shield(self._start)
 
     def begin_stop(self) -> None:
@@ -219,7 +220,7 @@ class Machine:
         if self._state is MachineState.STARTED and self.process is not None and self._stop_unheard is None:
             self._move(Event.SUSPEND)
             self._say("runner", "Suspending machine")
-            self._suspension = asyncio.create_task(self._freeze(self.process))
+            self._suspension = self._do("suspension", self._freeze(self.process))
 
     async def suspend(self) -> None:
         """Suspend it when it is started; return once nothing in it moves."""
@@ -258,7 +259,7 @@ class Machine:
             raise MachineStartError(f"machine {self.machine_id} failed to start: {error}") from error
         self.process = process
         self._move(Event.RUNNING)
-        self._watch = asyncio.create_task(self._watch_process(process))
+        self._do("watch", self._watch_process(process))
         self._say_started(began)
 
     def _say_started(self, began: float) -> None:
@@ -296,8 +297,7 @@ class Machine:
     def _start_again(self) -> None:
         self._restart = None
         self._restarts.append(asyncio.get_running_loop().time())
-        self._starting_again = asyncio.create_task(self.start())
-        self._starting_again.add_done_callback(_forget_failure)
+        self._do("restart", self.start())
 
     def _forget_restart(self) -> None:
         if self._restart is not None:
@@ -320,11 +320,8 @@ class Machine:
         while not holds():
             await self._changed.wait()
 
+    def _do(self, what: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self._background.do(f"the {what} of machine {self.machine_id}", work)
+
     def _say(self, source: str, message: str, level: str = "info") -> None:
         self._log(source, message, machine_id=self.machine_id, region=self.region, level=level)
-
-
-def _forget_failure(start: asyncio.Task[None]) -> None:
-    """Take note of a restart that failed: the log has it, and nobody waits for it."""
-    if not start.cancelled():
-        start.exception()

@@ -16,13 +16,14 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from lab.errors import LabError
+from lab.errors import LabError, reason
 from lab.proxy.heads import BadMessageError, Framing, parse_request, request_body
 from lab.states import MachineState
 
 if TYPE_CHECKING:
     import socket
 
+    from lab.log import EventLog
     from lab.machine import Machine
 
 _REQUEST_SECONDS = 10.0
@@ -56,15 +57,23 @@ def action_of(method: str, path: str, app_name: str, machine_id: str) -> str:
 class MachineApi:
     """Answers one Machine."""
 
-    def __init__(self, machine: Machine) -> None:
-        """Act on `machine`."""
+    def __init__(self, machine: Machine, log: EventLog) -> None:
+        """Act on `machine`; report what fails to `log`."""
         self._machine = machine
+        self._log = log
 
     async def serve(self, listener: socket.socket) -> asyncio.Server:
         """Answer on a listening unix socket until the server that is returned is closed."""
         return await asyncio.start_unix_server(self._attend, sock=listener)
 
     async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._converse(reader, writer)
+        except Exception as error:  # noqa: BLE001 - one request's fault must not go unseen, nor end the others
+            said = f"/.fly/api: a request failed: {reason(error)}"
+            self._log("lab", said, machine_id=self._machine.machine_id, region=self._machine.region, level="error")
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         action = "get"
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):

@@ -31,6 +31,7 @@ import dns.rdatatype
 import dns.rdtypes.ANY.TXT
 import dns.rrset
 
+from lab.errors import reason
 from lab.names import PUBLIC_ZONE, ZONES, in_public, lookup
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ class NameServer:
                 return respond(wire, view, region=region, over_tcp=over_tcp, rng=self._rng)
             return self._respond_as_before(wire, view, region)
         except Exception as error:  # noqa: BLE001 one bad query must not end the server
-            self._log("dns", f"query failed: {error!r}", level="error")
+            self._log("dns", f"query failed: {reason(error)}", level="error")
             return _header_only(wire, dns.rcode.SERVFAIL)
 
     def _respond_as_before(self, wire: bytes, view: View, region: str) -> bytes | None:
@@ -257,5 +258,7 @@ class NameServer:
                     await writer.drain()
         except (TimeoutError, asyncio.IncompleteReadError, OSError):
             pass  # the client is done, gone or too slow
+        except Exception as error:  # noqa: BLE001 one connection's fault must not go unseen, nor end the server
+            self._log("dns", f"connection failed: {reason(error)}", level="error")
         finally:
             writer.close()

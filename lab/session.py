@@ -11,7 +11,7 @@ import os
 import resource
 import signal
 import sys
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from lab.control import open_door
@@ -284,7 +284,7 @@ async def _live(
 
     children = Children()
     ground = NamespaceGround(launcher, wiring, children)
-    async with Lab(topology, ground, log, options) as lab, AsyncExitStack() as stack:
+    async with Lab(topology, ground, log, options) as lab:
         if wiring.bridged_because:
             _tell_of_bridges(wiring.bridged_because, log)
         shells = [await ground.spawn_shell(plan) for plan in topology.shells]
@@ -293,10 +293,9 @@ async def _live(
             from lab.wireguard.tunnels import Tunnels  # noqa: PLC0415 - only laptops need them
 
             tunnels = Tunnels(ends, wiring.routers, lab, launcher, children, log)
-            stack.callback(tunnels.close)
             await tunnels.open(tunnel_up=options.tunnel)
         session = Session(lab, ground, shells, tunnels)
-        callers = asyncio.create_task(serve(door, session))
+        callers = lab.background.keep("the door for other terminals", serve(door, session, log))
         try:
             return await _until_done_or_told(session, work)
         finally:
@@ -317,7 +316,7 @@ async def _until_done_or_told(session: Session, work: Work) -> int:
 
     loop = asyncio.get_running_loop()
     told: list[signal.Signals] = []
-    working = asyncio.ensure_future(_deploy_and(work, session))
+    working = asyncio.ensure_future(session.lab.background.beside(_deploy_and(work, session)))
     down = asyncio.ensure_future(session.taken_down.wait())
 
     def tell(number: signal.Signals) -> None:

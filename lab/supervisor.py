@@ -13,6 +13,7 @@ from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any, Self
 
 from lab.autostop import keep_stopping
+from lab.background import Background
 from lab.clock import LATE_FOR_SECONDS, WallClock, build, with_clock
 from lab.crash import crash_mid_request
 from lab.deploy import deploy
@@ -57,12 +58,14 @@ class Lab:
         self._crashes: list[asyncio.Task[None]] = []
         self._peers: dict[Network, Sequence[Peer]] = {}
         self._stack = AsyncExitStack()
+        self.background = Background(log)
         self.machines = {
             plan.machine_id: Machine(
                 replace(plan, env=with_clock(plan.env)) if options.faults.clock_jump_seconds else plan,
                 app,
                 ground,
                 log,
+                self.background,
                 boot_ms=options.boot_ms,
                 faults=options.faults,
                 on_change=partial(self._machine_changed, plan),
@@ -92,13 +95,15 @@ class Lab:
     async def __aenter__(self) -> Self:
         """Open every socket; Machines stay as created."""
         async with AsyncExitStack() as stack:
+            self.background.watch_loop()
             await self._serve_names(stack)
             await self._serve_machines(stack)
             self._give_clocks()
             await self._impair_far_machines()
-            self._keep_watch(stack)
+            self._keep_watch()
             for app in self.topology.apps:
                 await self._serve_app(app, stack)
+            stack.push_async_callback(self.background.close)
             self._stack = stack.pop_all()
         return self
 
@@ -188,12 +193,17 @@ class Lab:
             *(unreachable(app.name, app.services) for app in apps),
             *await asyncio.gather(*(deploy(app, self.machines) for app in apps)),
         ]
-        self._stack.callback(asyncio.create_task(self._autostop()).cancel)
+        for app in apps:
+            machines = [self.machines[plan.machine_id] for plan in app.machines]
+            interval = self._options.autostop_interval_seconds
+            passes = keep_stopping(app, machines, self.proxies[app.name], interval, self._log)
+            self.background.keep(f"autostop of app {app.name}", passes)
         return [warning for warnings in found for warning in warnings]
 
     async def stop_machines(self, within_seconds: float) -> None:
         """Stop every running Machine, giving all of them together `within_seconds`."""
-        stops = [asyncio.create_task(machine.stop()) for machine in self.machines.values()]
+        do = self.background.do
+        stops = [do(f"the stop of machine {name}", machine.stop()) for name, machine in self.machines.items()]
         if stops:
             _, late = await asyncio.wait(stops, timeout=within_seconds)
             for task in late:
@@ -210,21 +220,25 @@ class Lab:
                 udp, tcp = self._ground.listen_as_nameserver(network, address)
                 await server.serve(FaultySocket(udp, self._options.faults, rng, self._log), tcp)
 
-    def _keep_watch(self, stack: AsyncExitStack) -> None:
+    def _keep_watch(self) -> None:
         """Begin what goes on beside the proxies for as long as the lab is up."""
-        machines = self.machines.values()
-        watches = [keep_within_memory(machines, self._log)]
-        watches += [keep_checking(m, check, self._ground, self._log) for m in machines for check in m.plan.checks]
-        for watch in watches:
-            stack.callback(asyncio.create_task(watch).cancel)
+        self.background.keep("the watch over memory", keep_within_memory(self.machines.values(), self._log))
+        for name, machine in self.machines.items():
+            for check in machine.plan.checks:
+                checking = keep_checking(machine, check, self._ground, self._log)
+                self.background.keep(f"the health check on port {check.port} of machine {name}", checking)
         self._let_apps_crash()
-        stack.callback(self._end_crashes)
 
     def _let_apps_crash(self) -> None:
         """Begin to kill busy apps, if that fault is on."""
         if self._options.faults.crash_mid_request_ms:
-            crashes = [self._crash(app, plan) for app in self.topology.apps for plan in app.machines]
-            self._crashes = [asyncio.create_task(crash) for crash in crashes]
+            self._crashes = [
+                self.background.keep(
+                    f"the fault crash-mid-request of machine {plan.machine_id}", self._crash(app, plan)
+                )
+                for app in self.topology.apps
+                for plan in app.machines
+            ]
 
     def _end_crashes(self) -> None:
         for crash in self._crashes:
@@ -257,7 +271,7 @@ class Lab:
         for machine in self.machines.values():
             listener = self._ground.listen_inside(machine.plan)
             if listener is not None:
-                stack.callback((await MachineApi(machine).serve(listener)).close)
+                stack.callback((await MachineApi(machine, self._log).serve(listener)).close)
 
     async def _serve_app(self, app: AppPlan, stack: AsyncExitStack) -> None:
         proxy = self.proxies[app.name]
@@ -266,13 +280,6 @@ class Lab:
             for port, entry in served_ports(service):
                 for address in filter(None, (app.flycast_ip, app.public_ip)):
                     await proxy.serve(self._ground.listen_at_edge(address, port), service, entry)
-
-    async def _autostop(self) -> None:
-        interval = self._options.autostop_interval_seconds
-        async with asyncio.TaskGroup() as group:
-            for app in self.topology.apps:
-                machines = [self.machines[plan.machine_id] for plan in app.machines]
-                group.create_task(keep_stopping(app, machines, self.proxies[app.name], interval, self._log))
 
     def _look(self, network: Network) -> View:
         apps = self.topology.apps

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
+from lab.errors import reason
 from lab.proxy.balance import Balancer
 from lab.proxy.errors import ProxyError
 from lab.proxy.exchange import HttpLimits
@@ -158,7 +159,7 @@ class AppProxy:
         try:
             await handler.handle(client)
         except Exception as error:  # noqa: BLE001 - one connection's fault must not end the others
-            self._log("proxy", f"connection failed: {error!r}", level="error")
+            self._log("proxy", f"connection failed: {reason(error)}", level="error")
             client.abort()
         finally:
             client.close()

@@ -11,9 +11,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lab.errors import MachineStartError
+from lab.errors import MachineStartError, reason
 from lab.proxy.choice import NO_WISH, Candidate, Queue, Refuse, Route, Rules, Wake, choose
-from lab.proxy.errors import MachineNotStartedError, NoCandidateError, hard_limit_reached, no_route
+from lab.proxy.errors import CandidateError, MachineNotStartedError, NoCandidateError, hard_limit_reached, no_route
 from lab.states import FALLING_ASLEEP, MachineState
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from lab.log import EventLog
     from lab.proxy.backend import Backend
     from lab.proxy.choice import Wish
-    from lab.proxy.errors import CandidateError
     from lab.proxy.reach import Patience
     from shell.flytoml import Service
 
@@ -217,8 +216,9 @@ class Balancer:
 
     def _start_is_over(self, machine_id: str, start: asyncio.Task[None]) -> None:
         del self._starts[machine_id]
-        if not start.cancelled():
-            start.exception()  # whoever waited has it; with nobody left it is no news
+        error = None if start.cancelled() else start.exception()
+        if error is not None and not isinstance(error, CandidateError):  # those who waited have it, if any are left
+            self._log("proxy", f"a start failed: {reason(error)}", machine_id=machine_id, level="error")
 
 
 def _release_late(place: asyncio.Future[Lease]) -> None:

@@ -91,7 +91,9 @@ async def splice(client: Link, upstream: Upstream, *, to_client: Callable[[bytes
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(outcome, Exception) and not isinstance(outcome, LinkLostError):
+                raise outcome
 
 
 def pass_resets(client: Link, link: Link) -> None:

@@ -101,6 +101,7 @@ class Reach:
         try:
             await asyncio.wait([exited, attempts], return_when=asyncio.FIRST_COMPLETED)
             if not attempts.done():
+                exited.result()
                 raise MachineExitedError(BOUND_TO, port)
             sock = attempts.result()
             return sock

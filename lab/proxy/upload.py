@@ -12,7 +12,6 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from lab.proxy.bodies import chunk, last_chunk
-from lab.proxy.heads import BadMessageError
 from lab.proxy.link import LinkLostError
 from lab.proxy.stamps import request_bytes
 
@@ -97,7 +96,7 @@ class Upload:
                     await link.drain(idle)
         except LinkLostError:
             pass  # the Machine does not want the rest; its answer, if it gave one, is read all the same
-        except (BadMessageError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - the exchange, which waits for an answer, raises it
             self.fault = error
             link.abort()
 

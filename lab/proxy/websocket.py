@@ -93,6 +93,8 @@ class WebSocket:
             await asyncio.wait([carrying, goodbye])
             if not self._goodbye_said.is_set():
                 pass_resets(self._client, self._upstream.link)
+            if not carrying.cancelled():
+                carrying.result()
 
     def go_away(self) -> None:
         """Tell the client that its Machine goes: now, or when the frame under way has ended.

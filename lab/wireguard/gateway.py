@@ -20,6 +20,7 @@ from lab.wireguard.peers import addresses
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+    from lab.background import Background
     from lab.ground import MachineProcess
     from lab.log import EventLog
     from lab.topology import Network
@@ -47,6 +48,7 @@ class Gateway:
         launch: Launch,
         peers: Callable[[], Iterable[Peer]],
         log: EventLog,
+        background: Background,
     ) -> None:
         """Join two network namespaces, `internet` and `router`; `launch` starts a process in the first."""
         self._network = network
@@ -57,12 +59,12 @@ class Gateway:
         self._launch = launch
         self._peers = peers
         self._log = log
+        self._background = background
         self._said: deque[str] = deque(maxlen=20)
         self._awaited: set[str] = set()
         self._ready = asyncio.Event()
         self._up = asyncio.Event()
         self._process: MachineProcess | None = None
-        self._watch: asyncio.Task[None] | None = None
 
     @property
     def _socket_path(self) -> str:
@@ -71,12 +73,7 @@ class Gateway:
     async def open(self) -> None:
         """Bring it up; return when it answers peers, raise `LabError` when it does not."""
         process = await self._start()
-        self._watch = asyncio.create_task(self._keep_up(process))
-
-    def close(self) -> None:
-        """Watch it no longer; the process ends with the lab."""
-        if self._watch is not None:
-            self._watch.cancel()
+        self._background.keep(f"the WireGuard gateway of {self._network.name}", self._keep_up(process))
 
     async def restart(self) -> None:
         """End the process and wait until the next one answers peers; `LabError` when it does not."""

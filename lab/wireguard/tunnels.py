@@ -73,6 +73,7 @@ class Tunnels:
                 network, organisation.key,
                 interface=f"wg{number}", internet=ends[network].gateway, router=routers[network],
                 launch=self._launch, peers=organisation.peers.values, log=log,
+                background=lab.background,
             )  # fmt: skip
             self._organisations[network.name] = organisation
 
@@ -92,11 +93,6 @@ class Tunnels:
         return await Laptop.start(
             name, organisation.ends.laptop, configuration, launcher=self._launcher, children=self._children
         )
-
-    def close(self) -> None:
-        """Let the gateways end."""
-        for organisation in self._organisations.values():
-            organisation.gateway.close()
 
     async def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Do what `flycast-lab wireguard` asks; raise `LabError` when that cannot be."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.background import Background
 from lab.health import Health, Outcome, describe, keep_checking, make
 from lab.machine import Machine
 from lab.states import MachineState
@@ -97,7 +98,8 @@ async def test_a_port_nobody_listens_on_fails_and_one_that_is_silent_fails_after
 
 
 async def test_a_machine_is_checked_while_it_is_started_and_each_change_is_told_once(app: tuple[App, Loopback]) -> None:
-    machine, notes = Machine(PLAN, lay_out().apps[0], app[1], Notes()), Notes()
+    notes = Notes()
+    machine = Machine(PLAN, lay_out().apps[0], app[1], Notes(), Background(notes))
     machine.health = Health([HTTP])
     checking = asyncio.create_task(keep_checking(machine, HTTP, app[1], notes))
     try:

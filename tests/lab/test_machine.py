@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.background import Background
 from lab.errors import CommandError, MachineStartError
 from lab.faults import NO_FAULTS, Faults
 from lab.machine import Machine
@@ -110,7 +111,8 @@ def make(
     topology = lay_out()
     notes = Notes()
     app = replace(topology.apps[0], kill_timeout_seconds=kill_timeout_seconds)
-    return Machine(replace(topology.machines[0], restart=restart), app, ground, notes, faults=faults), notes
+    plan = replace(topology.machines[0], restart=restart)
+    return Machine(plan, app, ground, notes, Background(notes), faults=faults), notes
 
 
 async def test_starting_side_by_side_starts_once() -> None:

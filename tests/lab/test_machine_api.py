@@ -52,13 +52,13 @@ def test_anything_else_is_404_and_told_what_there_is(method: str, path: str) -> 
 @asynccontextmanager
 async def serving(directory: Path) -> AsyncIterator[tuple[Machine, Path, Field]]:
     """A started Machine and its socket."""
-    machine, _ = make(ground := Field())
+    machine, notes = make(ground := Field())
     await machine.start()
     path = directory / "api"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        server = await MachineApi(machine).serve(listener)
+        server = await MachineApi(machine, notes).serve(listener)
         async with asyncio.timeout(WAIT_SECONDS):
             yield machine, path, ground
         server.close()

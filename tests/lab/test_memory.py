@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab import memory
+from lab.background import Background
 from lab.machine import Machine
 from lab.memory import Held, victim
 from lab.processes import Entry
@@ -57,7 +58,8 @@ def look(machine_mb: int, pids: list[int], *, files: bool = False) -> list[str]:
     plan = replace(lay_out().machines[0], memory_mb=machine_mb)
     notes = Notes()
     entries = [Entry(pid, f"/proc/{pid}") for pid in pids]
-    memory._look_at(Machine(plan, lay_out().apps[0], Field(), notes), entries, notes, files=files)  # noqa: SLF001 - one look
+    machine = Machine(plan, lay_out().apps[0], Field(), notes, Background(notes))
+    memory._look_at(machine, entries, notes, files=files)  # noqa: SLF001 - one look
     return notes.lines
 
 
@@ -103,7 +105,8 @@ async def test_where_a_machine_has_no_pid_namespace_of_its_own_nothing_is_killed
     """In the loopback walkthrough the processes of the whole host would be its own."""
     monkeypatch.setattr(memory, "LOOK_SECONDS", 0)
     ground = Field()
-    machine = Machine(replace(lay_out().machines[0], memory_mb=1), lay_out().apps[0], ground, notes := Notes())
+    plan, notes = replace(lay_out().machines[0], memory_mb=1), Notes()
+    machine = Machine(plan, lay_out().apps[0], ground, notes, Background(notes))
     await machine.start()
     ground.programs[0].pid = os.getpid()
     watch = asyncio.create_task(memory.keep_within_memory([machine], notes))

@@ -12,6 +12,7 @@ from lab import control
 from lab.errors import LabError
 from tests.fuzz.loops import on_a_loop
 from tests.fuzz.target import Broken, Target
+from tests.lab.test_machine import Notes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
@@ -69,9 +70,11 @@ async def _serving() -> AsyncIterator[AsyncCheck]:
         door.bind("")  # an abstract name of the kernel's choice
         door.listen()
         door.setblocking(False)
-        serving = asyncio.ensure_future(control.serve(door, Lab()))
+        serving = asyncio.ensure_future(control.serve(door, Lab(), notes := Notes()))
 
         async def check(data: bytes) -> Hashable:
+            if notes.lines:
+                raise Broken(f"an error that nobody expected: {notes.lines}")
             if serving.done():
                 raise Broken(f"the door is shut: {serving}")
             reply = json.loads(await _ask(door.getsockname(), data[:_LONGEST] or b" "))

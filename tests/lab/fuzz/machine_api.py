@@ -28,14 +28,14 @@ _STATUSES = {200, 403, 404, 412}
 
 @asynccontextmanager
 async def _serving() -> AsyncIterator[AsyncCheck]:
-    machine, _ = make(Field())
+    machine, notes = make(Field())
     own = f"/v1/apps/{machine.plan.app_name}/machines/{machine.machine_id}"
     acts = re.compile(rb"POST (https?://[^/ ]*)?%b/(stop|suspend)[? ]" % re.escape(own.encode()), re.IGNORECASE)
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listener:
         path = Path(directory, "api")
         listener.bind(str(path))
         listener.listen()
-        server = await MachineApi(machine).serve(listener)
+        server = await MachineApi(machine, notes).serve(listener)
 
         async def check(data: bytes) -> Hashable:
             data = data.replace(b"OWN", own.encode())
