@@ -1,7 +1,8 @@
 """HTTP/1 bodies: taking one apart as its bytes come, and writing it again. Pure.
 
-Rules: RFC 9112 section 7.1. Chunk sizes are hexadecimal digits, lines end in CRLF, extensions are dropped,
-trailers are kept. A body that ends early is an error, never a shorter body.
+Rules: RFC 9112 section 7.1. Chunk sizes are hexadecimal digits, lines end in CRLF, extensions are dropped. So are
+trailers, once each is seen to be a field: RFC 9110 section 6.5.1 lets a proxy drop them, and a server behind it might
+merge them with headers. A body that ends early is an error, never a shorter body.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from lab.proxy.heads import BadMessageError, Fields, Framing, parse_trailers
+from lab.proxy.heads import BadMessageError, Framing, check_field
 
 if TYPE_CHECKING:
     from lab.proxy.heads import Body
@@ -29,11 +30,11 @@ class BodyReader:
     def __init__(self, body: Body) -> None:
         """Expect `body`."""
         self.done = body.framing is Framing.LENGTH and body.length == 0
-        self.trailers = Fields([])
         self._framing = body.framing
         self._left = body.length
         self._after_chunk = False
         self._in_trailers = False
+        self._trailer_bytes = 0
 
     def feed(self, received: bytearray) -> bytes:
         """Remove what `received` holds of the body and return its payload; raise `BadMessageError`."""
@@ -78,7 +79,7 @@ class BodyReader:
         if self._after_chunk:
             return self._chunk_end(received, at)
         if self._in_trailers:
-            return self._trailer_section(received, at)
+            return self._trailer(received, at)
         end = received.find(b"\n", at, at + _MAX_SIZE_LINE_BYTES)
         if end < 0:
             if len(received) - at >= _MAX_SIZE_LINE_BYTES:
@@ -100,25 +101,27 @@ class BodyReader:
         self._after_chunk = False
         return at + 2
 
-    def _trailer_section(self, received: bytearray, at: int) -> int:
-        if received.startswith(b"\r\n", at):
-            self.done = True
-            return at + 2
-        end = received.find(b"\r\n\r\n", at)
-        if (len(received) if end < 0 else end) - at > _MAX_TRAILER_BYTES:
+    def _trailer(self, received: bytearray, at: int) -> int:
+        """Read one line of the trailers, or the empty line behind them."""
+        end = received.find(b"\n", at) + 1
+        if self._trailer_bytes + (end or len(received)) - at > _MAX_TRAILER_BYTES:
             raise BadMessageError(f"the trailers are longer than {_MAX_TRAILER_BYTES} bytes")
-        if end < 0:
+        if not end:
             return at
-        self.trailers = parse_trailers(bytes(received[at : end + 4]))
-        self.done = True
-        return end + 4
+        line = bytes(received[at:end])
+        if not line.endswith(b"\r\n"):
+            raise BadMessageError("a trailer line ends in a bare LF; expected CRLF")
+        if line == b"\r\n":
+            self.done = True
+        else:
+            check_field(line[:-2])
+            self._trailer_bytes += len(line)
+        return end
+
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 def chunk(payload: bytes) -> bytes:
     """Return `payload`, which is not empty, as one chunk."""
     return b"%x\r\n%b\r\n" % (len(payload), payload)
-
-
-def last_chunk(trailers: Fields) -> bytes:
-    """Return the end of a chunked body."""
-    return b"0\r\n%b\r\n" % b"".join(b"%b: %b\r\n" % field for field in trailers.pairs)

@@ -17,7 +17,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lab.proxy.bodies import BodyReader, chunk, last_chunk
+from lab.proxy.bodies import LAST_CHUNK, BodyReader, chunk
 from lab.proxy.errors import BadReplayError, BodyTooLongToRepeatError, MachineFaultError, ProxyError
 from lab.proxy.head_reader import read_head
 from lab.proxy.heads import (
@@ -263,7 +263,7 @@ class Exchange:
                     _check_end(reader, link)
         except (BadMessageError, TimeoutError) as error:
             raise MachineFaultError(f"response cut short: {error}") from error
-        client.write(pending + last_chunk(reader.trailers) if chunked else pending)
+        client.write(pending + LAST_CHUNK if chunked else pending)
         await client.drain(self._limits.idle_seconds)
 
 

@@ -8,8 +8,9 @@ Rules (RFC 9112 unless noted):
   transfer coding is `chunked`; another is 501.
 - A response to HEAD, and 1xx, 204 and 304, have no body (6.3). Without a length the body ends with the
   connection.
-- Connection and what it names, Keep-Alive, Proxy-Connection, TE, Transfer-Encoding and Upgrade go one hop
+- Connection and what it names, Keep-Alive, Proxy-Connection, TE, Trailer, Transfer-Encoding and Upgrade go one hop
   only (RFC 9110 section 7.6.1). Framing and Host are never dropped because Connection names them.
+- A field that goes no further is dropped under every name that a server may take for it: CGI and WSGI read `_` as `-`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from lab.proxy.authority import is_authority, split_absolute
 from lab.proxy.errors import ProxyError
 
 if TYPE_CHECKING:
@@ -35,10 +37,10 @@ _FIELD = re.compile(rb"(%s):([\t\x20-\x7e\x80-\xff]*)" % _TOKEN)
 _NOTHING: Final[list[bytes]] = []
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _DIGITS = re.compile(rb"[0-9]{1,18}")
-_ABSOLUTE = re.compile(rb"https?://([^/?#@]+)(.*)", re.IGNORECASE)
-_HOST = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")
 
-ONE_HOP: Final = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade"})
+ONE_HOP: Final = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+)
 
 
 class Fields:
@@ -77,13 +79,18 @@ class Fields:
         """Return the lines that go on to the next hop, without the fields `dropped` for this proxy's own."""
         lines = self._onward.get(dropped)
         if lines is None:
-            away = dropped | ONE_HOP | (frozenset(self.members(b"connection")) - _NEVER_NAMED)
-            lines = b"".join([b"%b: %b\r\n" % field for field in self.pairs if field[0] not in away])
+            away = dropped | ONE_HOP | (frozenset(self.members(b"connection")) - _OF_THE_MESSAGE)
+            lines = b"".join([b"%b: %b\r\n" % field for field in self.pairs if not _ends_here(field[0], away)])
             self._onward[dropped] = lines
         return lines
 
 
-_NEVER_NAMED: Final = frozenset({b"host", b"content-length"})
+_OF_THE_MESSAGE: Final = frozenset({b"host", b"content-length"})
+
+
+def _ends_here(name: bytes, away: frozenset[bytes]) -> bool:
+    """Tell whether a field goes no further: it is one of `away`, or a server may take it for one that counts."""
+    return name in away or (b"_" in name and name.replace(b"_", b"-") in away | _OF_THE_MESSAGE)
 
 
 class BadMessageError(ProxyError):
@@ -176,17 +183,16 @@ def _with_checked_host(request: RequestHead) -> RequestHead:
     hosts = request.fields.values(b"host")
     if len(hosts) > 1 or (request.minor and not hosts):
         raise BadMessageError(f"expected one Host field, got {len(hosts)}")
-    if hosts and not _HOST.fullmatch(hosts[0]):
-        raise BadMessageError("the Host field is not a host")
+    if hosts and hosts[0] and not is_authority(hosts[0]):
+        raise BadMessageError("the Host field is not a host and perhaps a port")
     if request.target.startswith(b"/") or (request.target == b"*" and request.method == b"OPTIONS"):
         return request
-    absolute = _ABSOLUTE.fullmatch(request.target)
-    if absolute is None or not _HOST.fullmatch(absolute[1]):
-        raise BadMessageError("the request target is neither a path nor an http URL")
-    path = absolute[2].partition(b"#")[0]
-    target = path if path.startswith(b"/") else b"/" + path
+    absolute = split_absolute(request.method, request.target)
+    if absolute is None:
+        raise BadMessageError("the request target is neither a path nor an http URI without userinfo and fragment")
+    authority, target = absolute
     others = [(name, value) for name, value in request.fields.pairs if name != b"host"]
-    return RequestHead(request.method, target, request.minor, Fields([(b"host", absolute[1]), *others]))
+    return RequestHead(request.method, target, request.minor, Fields([(b"host", authority), *others]))
 
 
 def parse_response(head: bytes) -> ResponseHead:
@@ -226,9 +232,9 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
 _recent_field = lru_cache(maxsize=1024)(_field)
 
 
-def parse_trailers(section: bytes) -> Fields:
-    """Parse a trailer section, its last empty line included."""
-    return _parse_fields(section, 0)
+def check_field(line: bytes) -> None:
+    """Raise `BadMessageError` unless a line, without its CRLF, is a field."""
+    _field(line)
 
 
 def wants_keep_alive(minor: int, fields: Fields) -> bool:

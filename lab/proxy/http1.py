@@ -156,7 +156,8 @@ class _Conversation:
 
     async def _to_https(self, stamp: Stamp, head: RequestHead, body: BodyReader) -> bool:
         host = (head.fields.values(b"host") or [stamp.caller.edge.address.encode()])[0]
-        more = b"Location: https://%b%b\r\n" % (host.removesuffix(b":%d" % stamp.caller.edge.port), head.target)
+        path = b"/" if head.target == b"*" else head.target
+        more = b"Location: https://%b%b\r\n" % (host.removesuffix(b":%d" % stamp.caller.edge.port), path)
         return await self._answer(stamp, head, 301, "this port asks for https", more=more, body_read=body.done)
 
     async def _answer(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from lab.proxy.bodies import chunk, last_chunk
+from lab.proxy.bodies import LAST_CHUNK, chunk
 from lab.proxy.link import LinkLostError
 from lab.proxy.stamps import request_bytes
 
@@ -111,4 +111,4 @@ class Upload:
         if not self._chunked:
             return payload
         encoded = chunk(payload) if payload else b""
-        return encoded + last_chunk(self._body.trailers) if self._body.done else encoded
+        return encoded + LAST_CHUNK if self._body.done else encoded

@@ -23,7 +23,7 @@ def as_sent(data: bytes, requests: Sequence[Request]) -> list[Reading]:
     confirmed = False
     for name, reading in zip(PARSERS, readings, strict=True):
         for saw, theirs in zip(requests, reading.whole, strict=False):
-            if (saw.method, _path(saw.target), saw.body) != (theirs.method, _path(theirs.target), theirs.body):
+            if (saw.method, _path(saw), saw.body) != (theirs.method, _path(theirs), theirs.body):
                 raise Broken(f"smuggled: the Machine saw {saw}, {name} sees {theirs}: {data!r}")
         enough = len(requests) <= len(reading.whole)
         if not enough and reading.ended in {Ended.OPEN, Ended.CLOSED}:
@@ -34,10 +34,12 @@ def as_sent(data: bytes, requests: Sequence[Request]) -> list[Reading]:
     return readings
 
 
-def _path(target: bytes) -> bytes:
-    """Return what a target in absolute form is to a Machine (RFC 9112 section 3.2.2)."""
-    absolute = _ABSOLUTE.match(target)
+def _path(request: Request) -> bytes:
+    """Return what a target in absolute form is to a Machine (RFC 9112 sections 3.2.2 and 3.2.4)."""
+    absolute = _ABSOLUTE.match(request.target)
     if absolute is None:
-        return target
-    path = target[absolute.end() :].partition(b"#")[0]
+        return request.target
+    path = request.target[absolute.end() :].partition(b"#")[0]
+    if not path and request.method == b"OPTIONS":
+        return b"*"
     return path if path.startswith(b"/") else b"/" + path

@@ -58,12 +58,12 @@ async def test_a_body_still_on_its_way_is_sent_again_from_its_beginning(place: P
     await client.close()
 
 
-async def test_a_chunked_body_with_trailers_is_sent_again_whole(place: Place) -> None:
+async def test_a_chunked_body_is_sent_again_whole_and_without_its_trailers(place: Place) -> None:
     app, client = await asleep(place, after=4)
     client.send(b"PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
     await app.dead.wait()
     client.send(b"4\r\nhalf\r\n0\r\nX-Sum: 8\r\n\r\n")
-    assert (await client.answer()).body == b"halfhalf|x-sum: 8"
+    assert (await client.answer()).body == b"halfhalf"
     await client.close()
 
 
