@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections import defaultdict
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -17,14 +16,14 @@ from lab.background import Background
 from lab.clock import LATE_FOR_SECONDS, WallClock, build, with_clock
 from lab.crash import crash_mid_request
 from lab.deploy import deploy
-from lab.dns_faults import FaultySocket, Past
+from lab.directory import Directory
+from lab.dns_faults import FaultySocket
 from lab.errors import LabError
 from lab.faults import switch, switched_on
 from lab.health import keep_checking
 from lab.machine import Machine
 from lab.machine_api import MachineApi
 from lab.memory import keep_within_memory
-from lab.names import MachineRecord, View
 from lab.nameserver import NameServer
 from lab.proxy.app import AppProxy
 from lab.services import served_ports, unreachable
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from lab.log import EventLog
     from lab.machine import Ground
     from lab.topology import AppPlan, MachinePlan, Network, Topology
-    from lab.wireguard.peers import Peer
 
 GRACE_SECONDS = 0.5  # what Machines get to finish when the whole lab goes
 
@@ -52,11 +50,8 @@ class Lab:
         self._ground = ground
         self._log = log
         self._options = options
-        self._views: dict[Network, View] = {}
-        self._pasts: list[Past[View]] = []
         self._clocks: dict[str, WallClock] = {}
         self._crashes: list[asyncio.Task[None]] = []
-        self._peers: dict[Network, Sequence[Peer]] = {}
         self._stack = AsyncExitStack()
         self.background = Background(log)
         self.machines = {
@@ -75,6 +70,7 @@ class Lab:
         }
         plans = (*topology.shells, *topology.machines)
         self._regions = {str(IPv6Address(plan.private_ip)): plan.region for plan in plans}
+        self.directory = Directory(topology, self._regions, self._is_started, options.faults, log)
         self.proxies: dict[str, AppProxy] = {}
         neighbours: defaultdict[Network, dict[str, AppProxy]] = defaultdict(dict)
         for app in topology.apps:
@@ -110,17 +106,6 @@ class Lab:
     async def __aexit__(self, *_: object) -> None:
         """Close every socket; Machines are left to whoever owns their ground."""
         await self._stack.aclose()
-
-    def view(self, network: Network) -> View:
-        """Return what the names of `network` answer from, as it is now."""
-        if network not in self._views:
-            self._views[network] = self._look(network)
-        return self._views[network]
-
-    def announce_peers(self, network: Network, peers: Sequence[Peer]) -> None:
-        """Let the names of `network` tell of these WireGuard peers."""
-        self._peers[network] = peers
-        self._names_changed()
 
     def status(self) -> dict[str, Any]:
         """Return apps and Machines as JSON values."""
@@ -174,8 +159,7 @@ class Lab:
         """Switch faults on or off and return those that are on then; raise `UsageError` when that cannot be."""
         faults = self._options.faults
         switch(faults, texts)
-        for past in self._pasts:
-            past.seconds = faults.stale_dns_seconds
+        self.directory.faults_changed()
         self._end_crashes()
         self._let_apps_crash()
         if texts:
@@ -212,9 +196,7 @@ class Lab:
     async def _serve_names(self, stack: AsyncExitStack) -> None:
         for network in self.topology.networks:
             rng = random.Random()  # noqa: S311 - spreads the load, and chooses what gets lost
-            past = Past(partial(self.view, network), self._options.faults.stale_dns_seconds, time.monotonic, self._log)
-            self._pasts.append(past)
-            server = NameServer(past, self._log, rng)
+            server = NameServer(self.directory.of(network), self._log, rng)
             stack.push_async_callback(server.close)
             for address in network.nameservers:
                 udp, tcp = self._ground.listen_as_nameserver(network, address)
@@ -281,31 +263,11 @@ class Lab:
                 for address in filter(None, (app.flycast_ip, app.public_ip)):
                     await proxy.serve(self._ground.listen_at_edge(address, port), service, entry)
 
-    def _look(self, network: Network) -> View:
-        apps = self.topology.apps
-        plans = [plan for plan in (*self.topology.shells, *self.topology.machines) if plan.network == network]
-        peers = self._peers.get(network, ())
-        return View(
-            apps={app.name: tuple(map(self._record, app.machines)) for app in apps if app.network == network},
-            flycast={app.name: app.flycast_ip for app in apps if network in (app.network, app.flycast_network)},
-            public={app.name: app.public_ip for app in apps if app.public_ip},
-            regions=self._regions | {str(IPv6Address(peer.six_pn)): peer.region for peer in peers},
-            home_region=plans[0].region,
-            api_ip=network.nameservers[-1],
-            peers={peer.name.lower(): peer.six_pn for peer in peers},
-        )
-
-    def _record(self, plan: MachinePlan) -> MachineRecord:
-        started = self.machines[plan.machine_id].state is MachineState.STARTED
-        return MachineRecord(plan.machine_id, plan.region, plan.private_ip, plan.metadata, started)
-
-    def _names_changed(self) -> None:
-        self._views.clear()
-        for past in self._pasts:
-            past.note()
+    def _is_started(self, machine_id: str) -> bool:
+        return self.machines[machine_id].state is MachineState.STARTED
 
     def _machine_changed(self, plan: MachinePlan) -> None:
-        self._names_changed()
+        self.directory.changed()
         state, proxy = self.machines[plan.machine_id].state, self.proxies[plan.app_name]
         clock = self._clocks.get(plan.machine_id)
         if clock is not None and clock.follow(state):

@@ -63,7 +63,7 @@ class Tunnels:
         """Lay out one organisation for each network of `lab`, which is told of its peers whenever they change."""
         self._launcher = launcher
         self._children = children
-        self._announce = lab.announce_peers
+        self._announce = lab.directory.announce_peers
         self._organisations: dict[str, Organisation] = {}
         self.laptops: dict[str, Laptop] = {}
         for number, shell in enumerate(lab.topology.shells):
