@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from lab.errors import LabError, RefusedError, UsageError
 from lab.faults import Faults, help_text, parse
@@ -82,7 +82,7 @@ class LabOptions:
 
     autostop_interval_seconds: float
     boot_ms: int
-    log_file: Path | None
+    log_file: TextIO | None
     faults: Faults = field(default_factory=Faults)
     laptop: bool = False
     tunnel: bool = True
@@ -338,7 +338,7 @@ def _bring_up(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     _require_tunnel(arguments)
     options = LabOptions(
-        arguments.autostop_interval, arguments.boot_ms, _usable_log(arguments.log), faults,
+        arguments.autostop_interval, arguments.boot_ms, _opened_log(arguments.log), faults,
         laptop=arguments.laptop, tunnel=not arguments.no_tunnel,
         disk_mb=arguments.disk, unsafe=arguments.unsafe,
     )  # fmt: skip
@@ -378,10 +378,15 @@ def program_of(arguments: argparse.Namespace, default: Sequence[str] = ()) -> li
     return program
 
 
-def _usable_log(path: Path | None) -> Path | None:
-    if path is not None:
-        try:
-            path.open("a", encoding="utf-8").close()
-        except OSError as error:
-            raise UsageError(f"--log: cannot write {path}: {error.strerror}") from None
-    return path
+def _opened_log(path: Path | None) -> TextIO | None:
+    if path is None:
+        return None
+    from lab.streams import queued  # noqa: PLC0415 - each command loads what it needs
+
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return queued(os.open(path, flags | os.O_NONBLOCK, 0o666))  # else a FIFO would wait here for its reader
+    except OSError as error:
+        if path.is_fifo():
+            raise UsageError(f"--log: nobody reads {path}; start its reader first, e.g. cat {path}") from None
+        raise UsageError(f"--log: cannot write {path}: {error.strerror}") from None

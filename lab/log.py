@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
+    from typing import TextIO
 
+EVERY_LEVEL = frozenset({"info", "warn", "error"})
 _LEVEL_COLOURS = {"info": "36", "warn": "33", "error": "31"}
 _DIM, _REGION_COLOUR = "2", "32"
 _MACHINE_COLOURS = ("34", "35", "36", "94", "95", "96")  # a Machine keeps its own, so that two can be told apart
@@ -72,3 +77,27 @@ class LineLog:
         line = LogLine(source, message, machine_id, region, level, datetime.now(UTC))
         for write in self._writers:
             write(line)
+
+
+def writers(log_file: TextIO | None, stream_name: str, levels: Collection[str]) -> list[Callable[[LogLine], None]]:
+    """Return what takes log lines: the terminal for `levels` and the lab as a whole, the file for all.
+
+    `stream_name` is stdout or stderr of `sys`, looked up for every line: the lab replaces them while it is up.
+    """
+    is_coloured = getattr(sys, stream_name).isatty() and "NO_COLOR" not in os.environ
+
+    def to_terminal(line: LogLine) -> None:
+        of_the_whole_lab = line.source == "lab" and not line.machine_id
+        if line.level in levels or of_the_whole_lab:
+            _write(line.coloured() if is_coloured else str(line), getattr(sys, stream_name))
+
+    def to_file(line: LogLine) -> None:
+        if log_file is not None:
+            _write(str(line), log_file)
+
+    return [to_terminal, to_file]
+
+
+def _write(text: str, stream: TextIO) -> None:
+    with suppress(OSError):  # a terminal that is gone must not end the lab half-way
+        stream.write(f"{text}\n")

@@ -20,6 +20,7 @@ from lab.errors import CommandError, LabError
 from lab.exits import shell_status
 from lab.namespaces import die_with_parent
 from lab.output import LineReader
+from lab.streams import printed
 from lab.supervisor import GRACE_SECONDS, Lab
 from lab.topology import Topology
 
@@ -206,7 +207,8 @@ async def _show(topology: Topology, ground: LoopbackGround) -> int:
         str(WAKES),
     )
     for command in (("names", f"{app.name}.flycast", *dns), wake):
-        print(f"\n$ flycast-probe {' '.join(command)}", flush=True)
+        print(f"\n$ flycast-probe {' '.join(command)}")
+        await printed()
         probe = await asyncio.create_subprocess_exec(*PROBE, *command)
         status = await probe.wait()
         if status:

@@ -11,22 +11,21 @@ import os
 import resource
 import signal
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from lab.control import open_door
 from lab.errors import CommandError, LabError
 from lab.inheritance import current_directory, heeded
-from lab.log import LineLog, LogLine
+from lab.log import EVERY_LEVEL, LineLog, writers
 from lab.sandbox import run_in_sandbox
 from lab.start.host_files import require_targets
 from lab.states import ASLEEP
+from lab.streams import printed, queued_output
 from lab.wireguard.peers import LAPTOP
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from pathlib import Path
 
     from lab.cli import LabOptions
     from lab.ground import MachineProcess, NamespaceGround
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     Work = Callable[["Session"], Awaitable[int]]
 
 _OF_THE_TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "COLUMNS", "LINES")
-_EVERY_LEVEL = {"info", "warn", "error"}
 
 
 def run(topology: Topology, options: LabOptions, program: Sequence[str]) -> int:
@@ -51,7 +49,7 @@ def run(topology: Topology, options: LabOptions, program: Sequence[str]) -> int:
     async def work(session: Session) -> int:
         return await session.run_in_foreground(program, LAPTOP if options.laptop else "shell")
 
-    return _within(topology, options, work, LineLog(*_writers(options.log_file, sys.stderr, {"error"})))
+    return _within(topology, options, work, LineLog(*writers(options.log_file, "stderr", {"error"})))
 
 
 def up(topology: Topology, options: LabOptions) -> int:
@@ -64,7 +62,7 @@ def up(topology: Topology, options: LabOptions) -> int:
         await session.taken_down.wait()
         return 0
 
-    return _within(topology, options, work, LineLog(*_writers(options.log_file, sys.stdout, _EVERY_LEVEL)))
+    return _within(topology, options, work, LineLog(*writers(options.log_file, "stdout", EVERY_LEVEL)))
 
 
 def demo(topology: Topology, options: LabOptions) -> int:
@@ -73,8 +71,7 @@ def demo(topology: Topology, options: LabOptions) -> int:
 
     found = survey()
     heard: list[str] = []
-    writers = _writers(options.log_file, sys.stderr, {"error"})
-    log = LineLog(*writers, lambda line: heard.append(str(line)))
+    log = LineLog(*writers(options.log_file, "stderr", {"error"}), lambda line: heard.append(str(line)))
     if found.works:
         from lab.demo import walk_through  # noqa: PLC0415
 
@@ -85,7 +82,8 @@ def demo(topology: Topology, options: LabOptions) -> int:
     if topology.images:
         raise LabError("--image: this host does not allow the namespaces that it takes; see 'flycast-lab doctor'")
     print("\n".join(describe(found, hints())), flush=True)
-    return asyncio.run(loopback.walk_through(topology, options, log))
+    with queued_output(options.log_file):
+        return asyncio.run(loopback.walk_through(topology, options, log))
 
 
 class Session:
@@ -142,6 +140,7 @@ class Session:
             process.send(signal.SIGTERM)
 
     async def _on_this_terminal(self, program: Sequence[str], machine_id: str) -> MachineProcess:
+        await printed()
         return await self.execute(machine_id, program, dict(os.environ), current_directory(), (0, 1, 2))
 
     async def execute(
@@ -215,6 +214,7 @@ def _within(topology: Topology, options: LabOptions, work: Work, log: LineLog) -
     require_targets()
     door = open_door()
 
+    @queued_output(options.log_file)
     def inside() -> int:
         from lab.start.launcher import Launcher  # noqa: PLC0415
 
@@ -349,24 +349,3 @@ def _raise_descriptor_limit() -> None:
     """Use all descriptors the host grants: every Machine and connection takes some."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _writers(log_file: Path | None, out: Any, levels: set[str]) -> list[Callable[[LogLine], None]]:
-    """Return what takes log lines: the terminal for `levels` and the lab as a whole, the file for all."""
-    shown: Callable[[LogLine], str] = LogLine.coloured if out.isatty() and "NO_COLOR" not in os.environ else str
-
-    def to_terminal(line: LogLine) -> None:
-        of_the_whole_lab = line.source == "lab" and not line.machine_id
-        if line.level in levels or of_the_whole_lab:
-            with suppress(OSError):  # a terminal that is gone must not end the lab half-way
-                print(shown(line), file=out, flush=True)
-
-    if log_file is None:
-        return [to_terminal]
-    file = log_file.open("a", encoding="utf-8", buffering=1)
-
-    def to_file(line: LogLine) -> None:
-        with suppress(OSError):  # a full disk neither
-            print(line, file=file)
-
-    return [to_terminal, to_file]
