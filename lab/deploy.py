@@ -12,8 +12,9 @@ from lab.proxy.reach import Patience, Reach
 from lab.states import MachineState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from lab.log import EventLog
     from lab.machine import Machine
     from lab.topology import AppPlan
 
@@ -24,20 +25,19 @@ class CrashedError(LabError):
     """A Machine of the app ended with an error before it served anything."""
 
 
-async def deploy(app: AppPlan, machines: Mapping[str, Machine]) -> list[str]:
-    """Start the Machines of `app` side by side; return a warning for each that does not listen.
+async def deploy(app: AppPlan, machines: Mapping[str, Machine], log: EventLog) -> None:
+    """Start the Machines of `app` side by side; warn in the log of each that does not listen.
 
     Raises `CrashedError` when one ends with an error at once, `MachineStartError` when it cannot be started.
     """
     own = [machines[plan.machine_id] for plan in app.machines]
-    results = await asyncio.gather(*(_bring_up(app, machine) for machine in own), return_exceptions=True)
+    results = await asyncio.gather(*(_bring_up(app, machine, log) for machine in own), return_exceptions=True)
     for result in results:
-        if isinstance(result, BaseException):
+        if result is not None:
             raise result
-    return [warning for result in results if isinstance(result, list) for warning in result]
 
 
-async def _bring_up(app: AppPlan, machine: Machine) -> list[str]:
+async def _bring_up(app: AppPlan, machine: Machine, log: EventLog) -> None:
     await machine.start()
     served = {
         service.internal_port
@@ -48,12 +48,11 @@ async def _bring_up(app: AppPlan, machine: Machine) -> list[str]:
     listens = await asyncio.gather(*(_listens(machine, port) for port in ports))
     silent = [port for port, accepts in zip(ports, listens, strict=True) if not accepts]
     if silent and machine.state is MachineState.STOPPED:
-        return [_describe_exit(app, machine)]
-    return [
-        f"machine {machine.machine_id} does not listen on 0.0.0.0:{port} "
-        f"{PATIENCE_SECONDS:g} s after its start; requests over Flycast will fail with PM05"
-        for port in silent
-    ]
+        _tell_of_exit(app, machine, log)
+        return
+    for port in silent:
+        what = f"machine {machine.machine_id} does not listen on 0.0.0.0:{port} {PATIENCE_SECONDS:g} s after its start"
+        log("lab", f"{what}; requests over Flycast will fail with PM05", level="warn")
 
 
 async def _listens(machine: Machine, port: int) -> bool:
@@ -67,14 +66,16 @@ async def _listens(machine: Machine, port: int) -> bool:
     return True
 
 
-def _unheard(source: str, message: str, *, machine_id: str = "", region: str = "", level: str = "info") -> None:
+def _unheard(
+    source: str, message: str, *,
+    machine_id: str = "", region: str = "", level: str = "info", last_lines: Sequence[str] = (),
+) -> None:  # fmt: skip
     """Take no note: what a deploy finds is told by its caller, not by the proxy's log lines."""
 
 
-def _describe_exit(app: AppPlan, machine: Machine) -> str:
+def _tell_of_exit(app: AppPlan, machine: Machine, log: EventLog) -> None:
     command = " ".join(machine.plan.argv)
-    said = f"; its last line: {machine.last_line}" if machine.last_line else ""
-    what = f"app {app.name!r}: {command!r} exited with code {machine.last_status} before it listened{said}"
+    what = f"app {app.name!r}: {command!r} exited with code {machine.last_status} before it listened"
     if machine.last_status:
-        raise CrashedError(what)
-    return what
+        raise CrashedError(what)  # the Machine has told its last lines with its end
+    log("lab", what, level="warn", last_lines=machine.last_lines)

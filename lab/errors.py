@@ -34,6 +34,15 @@ class CommandError(LabError):
         self.program = program
         self.status = 127 if number == errno.ENOENT else 126
 
+    def with_search(self, path: str, directory: str, files: str) -> str:
+        """Return the message and, when nothing was found, where in `files` the program was looked for."""
+        if self.status != 127:  # noqa: PLR2004 - as above
+            return str(self)
+        if "/" in self.program:
+            place = os.path.normpath(os.path.join(directory, self.program))  # noqa: PTH118 - a path of the Machine's
+            return f"{self}; expected it, and the interpreter that a script names, in {files}: {place}"
+        return f"{self}; expected it in a directory of PATH in {files}: {path}"
+
 
 class MachineStartError(LabError):
     """A Machine did not come up; the message says why, in the words of the log."""

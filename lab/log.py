@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from typing import TextIO
 
 EVERY_LEVEL = frozenset({"info", "warn", "error"})
@@ -23,9 +23,13 @@ class EventLog(Protocol):
     """Where the parts of the lab report what happens."""
 
     def __call__(
-        self, source: str, message: str, *, machine_id: str = "", region: str = "", level: str = "info"
-    ) -> None:
-        """Take one event: `source` is proxy, app, runner or dns; `level` is info, warn or error."""
+        self, source: str, message: str, *,
+        machine_id: str = "", region: str = "", level: str = "info", last_lines: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        """Take one event: `source` is proxy, app, runner, dns or lab; `level` is info, warn or error.
+
+        `last_lines` are what an app printed before it ended, for who was not shown them as events of their own.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class LogLine:
     region: str
     level: str
     when: datetime
+    last_lines: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return it as `fly logs` prints it: time, source[Machine], region, [level], message."""
@@ -46,6 +51,10 @@ class LogLine:
     def coloured(self) -> str:
         """Return it with the escape sequences of a terminal."""
         return " ".join(f"\x1b[{colour}m{part}\x1b[0m" if colour else part for part, colour in self._parts())
+
+    def aftermath(self) -> str:
+        """Return the last lines of an app that has ended, to be put behind the line itself."""
+        return "".join(f"\n    {line}" for line in ("its last lines:", *self.last_lines)) if self.last_lines else ""
 
     def _parts(self) -> list[tuple[str, str]]:
         stamp = self.when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{self.when.microsecond // 1000:03d}Z"
@@ -71,10 +80,11 @@ class LineLog:
         self._writers = writers
 
     def __call__(
-        self, source: str, message: str, *, machine_id: str = "", region: str = "", level: str = "info"
-    ) -> None:
+        self, source: str, message: str, *,
+        machine_id: str = "", region: str = "", level: str = "info", last_lines: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         """Write one event."""
-        line = LogLine(source, message, machine_id, region, level, datetime.now(UTC))
+        line = LogLine(source, message, machine_id, region, level, datetime.now(UTC), tuple(last_lines))
         for write in self._writers:
             write(line)
 
@@ -85,11 +95,13 @@ def writers(log_file: TextIO | None, stream_name: str, levels: Collection[str]) 
     `stream_name` is stdout or stderr of `sys`, looked up for every line: the lab replaces them while it is up.
     """
     is_coloured = getattr(sys, stream_name).isatty() and "NO_COLOR" not in os.environ
+    shows_apps = "info" in levels
 
     def to_terminal(line: LogLine) -> None:
         of_the_whole_lab = line.source == "lab" and not line.machine_id
         if line.level in levels or of_the_whole_lab:
-            _write(line.coloured() if is_coloured else str(line), getattr(sys, stream_name))
+            text = line.coloured() if is_coloured else str(line)
+            _write(text if shows_apps else text + line.aftermath(), getattr(sys, stream_name))
 
     def to_file(line: LogLine) -> None:
         if log_file is not None:

@@ -182,8 +182,7 @@ async def walk_through(topology: Topology, options: LabOptions, log: EventLog) -
 
 
 async def _deploy_and_show(lab: Lab, ground: LoopbackGround) -> int:
-    for warning in await lab.deploy():
-        print(f"flycast-lab: {warning}", file=sys.stderr)
+    await lab.deploy()
     return await _show(lab.topology, ground)
 
 

@@ -7,12 +7,13 @@ Source of the rules and texts: FLY_FACTS section 5.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lab.errors import LabError, MachineStartError
+from lab.errors import CommandError, LabError, MachineStartError
 from lab.faults import NO_FAULTS, altered
 from lab.health import Health
 from lab.restart import WINDOW_SECONDS, Rest, after_exit
@@ -20,7 +21,7 @@ from lab.states import ASLEEP, FALLING_ASLEEP, Event, MachineState, advance
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from lab.background import Background
     from lab.faults import Faults
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _RUNNING = {MachineState.STARTING, MachineState.STARTED, MachineState.STOPPING}
 _SETTLED = {MachineState.STARTED, *ASLEEP}
+_MOST_LAST_LINES = 20
 _MOST_RESTARTS = 1000  # remembered; with the pauses between them that is days
 
 
@@ -101,7 +103,7 @@ class Machine:
         self.address = plan.ipv4
         self.starts = 0
         self.last_status: int | None = None
-        self.last_line = ""
+        self.last_lines: deque[str] = deque(maxlen=_MOST_LAST_LINES)  # of this run, without the blank ones
         self.health = Health(plan.checks)
         self._faults = faults
         self._restarts: deque[float] = deque(maxlen=_MOST_RESTARTS)
@@ -246,6 +248,7 @@ class Machine:
     async def _bring_up(self) -> None:
         began = asyncio.get_running_loop().time()
         self._say("runner", "Starting machine")
+        self.last_lines.clear()
         if self._boot_seconds:
             await asyncio.sleep(self._boot_seconds)  # the artificial boot that --boot-ms asks for
         argv, fault = altered(self.plan.argv, self.starts, self._faults)
@@ -255,12 +258,18 @@ class Machine:
             process = await self._ground.spawn(replace(self.plan, argv=argv), self._hear)
         except (LabError, OSError) as error:
             self._move(Event.EXIT)
-            self._say("runner", f"machine failed to start: {error}", "error")
-            raise MachineStartError(f"machine {self.machine_id} failed to start: {error}") from error
+            because = self._with_search(error) if isinstance(error, CommandError) else str(error)
+            self._say("runner", f"machine failed to start: {because}", "error")
+            raise MachineStartError(f"machine {self.machine_id} failed to start: {because}") from error
         self.process = process
         self._move(Event.RUNNING)
         self._do("watch", self._watch_process(process))
         self._say_started(began)
+
+    def _with_search(self, error: CommandError) -> str:
+        image = self.plan.image
+        files = f"image {image.name!r}" if image else "this host's files, as a Machine sees them"
+        return error.with_search(self.plan.env.get("PATH", os.defpath), self.plan.directory, files)
 
     def _say_started(self, began: float) -> None:
         took_ms = (asyncio.get_running_loop().time() - began) * 1000
@@ -271,9 +280,8 @@ class Machine:
         self.process = None
         self.last_status = status
         by_itself = self._state is MachineState.STARTED and self._stop_unheard is None
-        failed = by_itself and status != 0
-        said = f"; its last line: {self.last_line}" if failed and self.last_line else ""
-        self._say("app", f"Main child exited with code: {status}{said}", "error" if failed else "info")
+        level, last_lines = ("error", self.last_lines) if by_itself and status != 0 else ("info", ())
+        self._say("app", f"Main child exited with code: {status}", level, last_lines)
         if self._stop_unheard is not None:
             self._stop_unheard.cancel()
             self._stop_unheard = None
@@ -305,7 +313,8 @@ class Machine:
             self._restart = None
 
     def _hear(self, line: str) -> None:
-        self.last_line = line or self.last_line
+        if line.strip():
+            self.last_lines.append(line)
         self._say("app", line)
 
     def _move(self, event: Event) -> None:
@@ -323,5 +332,7 @@ class Machine:
     def _do(self, what: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._background.do(f"the {what} of machine {self.machine_id}", work)
 
-    def _say(self, source: str, message: str, level: str = "info") -> None:
-        self._log(source, message, machine_id=self.machine_id, region=self.region, level=level)
+    def _say(self, source: str, message: str, level: str = "info", last_lines: Sequence[str] = ()) -> None:
+        self._log(
+            source, message, machine_id=self.machine_id, region=self.region, level=level, last_lines=last_lines
+        )  # fmt: skip

@@ -340,8 +340,7 @@ async def _until_done_or_told(session: Session, work: Work) -> int:
 
 
 async def _deploy_and(work: Work, session: Session) -> int:
-    for warning in await session.lab.deploy():
-        print(f"flycast-lab: {warning}", file=sys.stderr, flush=True)
+    await session.lab.deploy()
     return await work(session)
 
 

@@ -166,23 +166,21 @@ class Lab:
             self._log("lab", f"faults on now: {', '.join(switched_on(faults)) or 'none'}", level="warn")
         return switched_on(faults)
 
-    async def deploy(self) -> list[str]:
-        """Start every Machine as a deploy does; return warnings: of what a lab leaves out, and of who is not reachable.
+    async def deploy(self) -> None:
+        """Tell what a lab leaves out and who cannot be reached, then start every Machine as a deploy does.
 
         The autostop passes begin when it is over: before, a Machine that does not listen yet would look idle.
         """
         apps = self.topology.apps
-        found = [
-            *(app.left_out for app in apps),
-            *(unreachable(app.name, app.services) for app in apps),
-            *await asyncio.gather(*(deploy(app, self.machines) for app in apps)),
-        ]
+        for app in apps:  # before anything starts: an app may crash of what is left out
+            for hint in (*app.left_out, *unreachable(app.name, app.services)):
+                self._log("lab", hint, level="warn")
+        await asyncio.gather(*(deploy(app, self.machines, self._log) for app in apps))
         for app in apps:
             machines = [self.machines[plan.machine_id] for plan in app.machines]
             interval = self._options.autostop_interval_seconds
             passes = keep_stopping(app, machines, self.proxies[app.name], interval, self._log)
             self.background.keep(f"autostop of app {app.name}", passes)
-        return [warning for warnings in found for warning in warnings]
 
     async def stop_machines(self, within_seconds: float) -> None:
         """Stop every running Machine, giving all of them together `within_seconds`."""

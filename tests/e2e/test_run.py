@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -131,25 +133,59 @@ def test_a_wrong_command_line_is_one_line_and_status_2(arguments: list[str]) -> 
     assert one_line(done).startswith("flycast-lab")
 
 
-def test_a_machine_command_that_does_not_exist_is_named() -> None:
-    done = run("run", "--command", "no-such-app", "--", "true")
+@pytest.mark.parametrize(
+    ("command", "searched"),
+    [
+        ("no-such-app", r"in a directory of PATH in this host's files, as a Machine sees them: \S*/bin:\S+"),
+        ("bin/app", "and the interpreter .*, in this host's files, as a Machine sees them: {directory}/bin/app"),
+    ],
+)
+def test_a_machine_command_that_does_not_exist_is_named_with_where_it_was_looked_for(
+    tmp_path: Path, command: str, searched: str
+) -> None:
+    (tmp_path / "fly.toml").write_text(MINIMAL)
+    done = run("run", "--command", command, "--", "true", directory=tmp_path)
     assert done.returncode == 1
-    assert "cannot run 'no-such-app': No such file or directory" in done.stderr.splitlines()[-1]
+    expected = f"cannot run '{command}': No such file or directory; expected it,? {searched.format(directory=tmp_path)}"
+    assert re.search(f"{expected}$", done.stderr), done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_an_app_that_fails_at_once_is_told_with_its_status_and_last_line() -> None:
-    done = run("run", "--command", "sh -c 'echo no database; exit 3'", "--", "true")
+CRASH = "print('starting')\nprint()\ntry: {}['data']\nfinally: raise SystemExit('no volume at /data\\n')"
+
+
+def test_an_app_that_fails_at_once_is_told_with_its_status_and_once_with_its_last_lines() -> None:
+    done = run("run", "--command", shlex.join(["python3", "-uc", CRASH]), "--", "true")
     assert done.returncode == 1
-    assert "exited with code 3 before it listened; its last line: no database" in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    end, header, *last_lines, verdict = done.stderr.splitlines()
+    assert end.endswith("[error] Main child exited with code: 1"), done.stderr
+    assert header == "    its last lines:"
+    assert last_lines == ["    starting", "    no volume at /data"]
+    assert verdict.endswith("exited with code 1 before it listened"), done.stderr
+
+
+def test_up_has_shown_what_an_app_printed_and_does_not_repeat_it() -> None:
+    done = run("up", "--command", "sh -c 'echo no database; exit 3'")
+    assert done.returncode == 1
+    assert done.stdout.count("no database\n") == 1, done.stdout
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.endswith("exited with code 3 before it listened\n")
+
+
+def test_what_a_lab_leaves_out_is_told_before_the_app_that_crashes_of_it(tmp_path: Path) -> None:
+    (tmp_path / "fly.toml").write_text(f'{MINIMAL}[mounts]\n  source = "data"\n  destination = "/data"\n')
+    done = run("run", "--command", "sh -c 'echo no volume at /data; exit 3'", "--", "true", directory=tmp_path)
+    assert done.returncode == 1
+    hint, *rest = done.stderr.splitlines()
+    assert "fly.toml:5: mounts: not in a lab: no volume is mounted" in hint, done.stderr
+    assert "    no volume at /data" in rest
 
 
 def test_an_app_that_ends_well_at_once_is_warned_about_and_its_requests_get_503() -> None:
-    done = run("run", "--command", "true", "--", "curl", "-sS", "-w", "%{http_code}", "-o", "/dev/null",
-               "http://private-svc.flycast")  # fmt: skip
+    request = ("curl", "-sS", "-w", "%{http_code}", "-o", "/dev/null", "http://private-svc.flycast")
+    done = run("run", "--command", "echo usage: app DIRECTORY", "--", *request)
     assert done.stdout == "503", done.stderr
-    assert "exited with code 0 before it listened" in done.stderr
+    assert "exited with code 0 before it listened\n    its last lines:\n    usage: app DIRECTORY\n" in done.stderr
 
 
 def test_the_service_in_a_machine_may_not_take_a_port_twice() -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lab.log import LineLog, LogLine
+from lab.log import EVERY_LEVEL, LineLog, LogLine, writers
 
 WHEN = datetime(2026, 11, 20, 10, 5, 9, 7999, tzinfo=UTC)
 
@@ -48,3 +48,18 @@ def test_every_writer_gets_every_line_with_its_level() -> None:
     assert one == two
     assert [line.level for line in one] == ["info", "warn"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z proxy\[m1\] ams \[info\] first", str(one[0]))
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [({"error"}, ["… app[m1] [error] ended", "    its last lines:", "    no volume"]), (EVERY_LEVEL, None)],
+    ids=["shown as they came: not again", "not shown before"][::-1],
+)
+def test_last_lines_are_for_who_has_not_been_shown_what_apps_print(
+    capsys: pytest.CaptureFixture[str], levels: set[str], expected: list[str] | None
+) -> None:
+    log = LineLog(*writers(None, "stdout", levels))
+    log("app", "no volume", machine_id="m1")
+    log("app", "ended", machine_id="m1", level="error", last_lines=("no volume",))
+    said = re.sub(r"^\S+Z", "…", capsys.readouterr().out, flags=re.MULTILINE).splitlines()
+    assert said == (expected or ["… app[m1] [info] no volume", "… app[m1] [error] ended"])

@@ -17,7 +17,7 @@ from tests.lab.test_topology import lay_out
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lab.topology import MachinePlan, Network
 
@@ -58,11 +58,13 @@ class Field:
     ends_on: set[int] = field(default_factory=lambda: {signal.SIGINT, signal.SIGKILL})
     refuses: bool = False
     programs: list[Program] = field(default_factory=list)
+    prints: Callable[[str], None] = print
 
     async def spawn(self, plan: MachinePlan, on_output: Callable[[str], None]) -> Program:
         await asyncio.sleep(0)
         if self.refuses:
             raise CommandError(plan.argv[0], 2)
+        self.prints = on_output
         on_output("hello from the app")
         self.programs.append(Program(self.ends_on))
         return self.programs[-1]
@@ -94,12 +96,15 @@ class Notes:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.last_lines: list[tuple[str, ...]] = []
 
     def __call__(
-        self, source: str, message: str, *, machine_id: str = "", region: str = "", level: str = "info"
-    ) -> None:
+        self, source: str, message: str, *,
+        machine_id: str = "", region: str = "", level: str = "info", last_lines: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         del machine_id, region
         self.lines.append(f"{source} [{level}] {message}")
+        self.last_lines.append(tuple(last_lines))
 
 
 def make(
@@ -194,11 +199,37 @@ async def test_exited_returns_at_once_when_nothing_runs() -> None:
         await machine.exited()
 
 
-async def test_what_the_app_prints_is_logged_and_the_last_line_kept() -> None:
-    machine, notes = make(Field())
+async def test_the_end_of_an_app_that_fails_is_told_with_the_last_lines_of_that_run_without_the_blank_ones() -> None:
+    machine, notes = make(ground := Field())
+    for _ in range(2):
+        await machine.start()
+        for number in range(20):
+            ground.prints(f"line {number}")
+            ground.prints(" ")
+        assert "app [info] hello from the app" in notes.lines
+        ground.programs[-1].status.set_result(1)
+        await machine.exited()
+    assert "app [error] Main child exited with code: 1" in notes.lines
+    assert [lines for lines in notes.last_lines if lines] == [tuple(f"line {number}" for number in range(20))] * 2
+
+
+async def test_the_last_lines_of_a_run_are_not_those_of_the_next() -> None:
+    machine, notes = make(ground := Field())
+    for _ in range(2):
+        await machine.start()
+        ground.programs[-1].status.set_result(1)
+        await machine.exited()
+    assert [lines for lines in notes.last_lines if lines] == [("hello from the app",)] * 2
+
+
+async def test_an_app_that_is_stopped_or_ends_well_has_no_last_lines_told() -> None:
+    machine, notes = make(ground := Field())
     await machine.start()
-    assert "app [info] hello from the app" in notes.lines
-    assert machine.last_line == "hello from the app"
+    await machine.stop()
+    await machine.start()
+    ground.programs[-1].status.set_result(0)
+    await machine.exited()
+    assert not any(notes.last_lines), notes.lines
 
 
 async def test_a_suspended_machine_goes_on_with_the_same_program_when_it_is_started() -> None:

@@ -24,7 +24,7 @@ from lab.names import MachineRecord, View
 from lab.nameserver import NameServer, answer, respond
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 RNG = random.Random(3)  # noqa: S311 - the same choices every time
 WAIT_SECONDS = 10.0
@@ -361,9 +361,10 @@ class Log:
         self.lines: list[str] = []
 
     def __call__(
-        self, source: str, message: str, *, machine_id: str = "", region: str = "", level: str = "info"
-    ) -> None:
-        del source, machine_id, region, level
+        self, source: str, message: str, *,
+        machine_id: str = "", region: str = "", level: str = "info", last_lines: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        del last_lines, source, machine_id, region, level
         self.lines.append(message)
 
 

@@ -18,7 +18,7 @@ from shell.flytoml import AutoStop, Concurrency, Port, Service
 from tests.lab.proxy.fake_machine import FakeMachine
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from lab.proxy.exchange import HttpLimits
     from tests.lab.proxy.fake_machine import Serve
@@ -34,9 +34,10 @@ class Recorder:
         self.lines: list[str] = []
 
     def __call__(
-        self, source: str, message: str, *, machine_id: str = "", region: str = "", level: str = "info"
-    ) -> None:
-        del machine_id, region, level
+        self, source: str, message: str, *,
+        machine_id: str = "", region: str = "", level: str = "info", last_lines: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        del last_lines, machine_id, region, level
         self.lines.append(f"{source}: {message}")
 
     def count(self, text: str) -> int:
