@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e import leftovers
+from tests.e2e.leftovers import left_by
 from tests.e2e.running import DEADLINE_SECONDS, LAB, PROJECT, RunningLab
 from tests.e2e.test_rootless import WITHOUT_RIGHTS
 
@@ -84,19 +84,8 @@ def test_without_any_capability_the_tunnel_works() -> None:
 @pytest.mark.long
 @wireguard
 def test_kill_9_leaves_nothing_of_the_tunnel() -> None:
-    before = leftovers.snapshot()
     command = [*LAB, "run", "--laptop", "--", "sh", "-c", "echo up; exec sleep 1000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=PROJECT) as lab:
-        assert lab.stdout is not None
-        assert lab.stdout.readline() == "up\n"
-        members = leftovers.family(lab.pid)
-        used = leftovers.namespaces(members)
-        lab.kill()
-        killed = leftovers.now_ticks()
-        lab.wait(DEADLINE_SECONDS)
-        assert leftovers.wait_until_gone(members) == [], f"processes left of {members}"
-    assert leftovers.wait_until_unused(used, killed) == set()
-    assert leftovers.snapshot() == before
+    assert left_by(command, "up") == []
 
 
 @pytest.mark.long
