@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 pytestmark = pytest.mark.lab
+ESCAPED = f"lab-image-escaped-{os.getpid()}"  # no other test's
 needs_ids = pytest.mark.skipif(os.geteuid() != 0, reason="another USER than root takes root, or ids from newuidmap")
 
 
@@ -122,8 +123,8 @@ def test_a_higher_layer_replaces_and_takes_away(tmp_path: Path) -> None:
         {"etc": "-> /tmp"},
         {"etc/resolv.conf": "-> /tmp/elsewhere", "etc/hosts": "-> ../../../../../../etc/hosts"},
         {"dev": "-> /tmp", "proc": "-> tmp"},
-        {"../../../../../../../../tmp/lab-image-escaped": "out"},
-        {"way": "-> /../../../../../tmp", "way/lab-image-escaped": "out"},
+        {f"../../../../../../../../tmp/{ESCAPED}": "out"},
+        {"way": "-> /../../../../../tmp", f"way/{ESCAPED}": "out"},
     ],
     ids=["etc", "files", "dev", "dots", "through a link"],
 )
@@ -131,7 +132,7 @@ def test_no_name_or_link_in_an_image_leads_to_the_host(tmp_path: Path, entries: 
     before = Path("/etc/hosts").read_bytes(), Path("/etc/resolv.conf").read_bytes()
     said = said_by(tmp_path, "cat /etc/resolv.conf", entries)
     assert (Path("/etc/hosts").read_bytes(), Path("/etc/resolv.conf").read_bytes()) == before
-    assert not Path("/tmp/lab-image-escaped").exists()  # noqa: S108 - where the image aims at
+    assert not Path("/tmp", ESCAPED).exists()  # noqa: S108 - where the image aims at
     assert "Traceback" not in said
     assert "nameserver fdaa::3" in said or "failed to start" in said, said
 

@@ -22,6 +22,7 @@ import pytest
 
 from lab.names import MachineRecord, View
 from lab.nameserver import NameServer, answer, respond
+from tests.shell.scripted_dns import same_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -373,10 +374,8 @@ async def serving(*views: View | None, **bounds: float) -> AsyncIterator[tuple[i
     """Serve on one port of 127.0.0.1 for UDP and TCP, from each view in turn and then the last; None breaks a query."""
     waiting = list(views or [VIEW])
     log = Log()
-    tcp = socket.create_server(("127.0.0.1", 0))
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp, tcp = same_port()
     port: int = tcp.getsockname()[1]
-    udp.bind(("127.0.0.1", port))
     for sock in (udp, tcp):
         sock.setblocking(False)
 

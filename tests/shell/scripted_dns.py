@@ -84,7 +84,7 @@ class ScriptedDns:
     def __init__(self) -> None:
         self.script: dict[tuple[str, str], Script] = {}
         self.asked: list[tuple[str, str, str]] = []
-        self._udp, self._tcp = _same_port()
+        self._udp, self._tcp = same_port()
         self._stop, self._stopped = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name="scripted-dns")
 
@@ -140,7 +140,7 @@ class ScriptedDns:
         return self.script.get((name, record_type), code(dns.rcode.NXDOMAIN))(query, over_tcp)
 
 
-def _same_port() -> tuple[socket.socket, socket.socket]:
+def same_port() -> tuple[socket.socket, socket.socket]:
     """Bind UDP and TCP to one free port of loopback."""
     for _ in range(50):
         tcp = socket.create_server(("127.0.0.1", 0))

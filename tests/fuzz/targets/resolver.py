@@ -18,7 +18,7 @@ from shell.answers import Outcome, RecordType, listed_machines, listed_words
 from shell.resolve import Resolver
 from shell.servers import Server
 from tests.fuzz.target import Broken, Target
-from tests.shell.scripted_dns import _same_port
+from tests.shell.scripted_dns import same_port
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -34,7 +34,7 @@ class Nameserver:
 
     def __init__(self) -> None:
         self.says = b""
-        self.udp, self.tcp = _same_port()
+        self.udp, self.tcp = same_port()
         self._stop, self._stopped = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name="nameserver", daemon=True)
         self._thread.start()

@@ -24,6 +24,7 @@ from lab.names import MachineRecord, View
 from lab.nameserver import NameServer
 from tests.bench import cores
 from tests.bench.row import BenchError, Pair
+from tests.shell.scripted_dns import same_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,9 +70,7 @@ def serve(ready: Connection) -> None:
     """Answer until killed; tell the port first."""
 
     async def live() -> None:
-        tcp = socket.create_server(("127.0.0.1", 0))
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        udp.bind(tcp.getsockname())
+        udp, tcp = same_port()
         now = view()
         server = NameServer(lambda: now, lambda *_, **__: None, random.Random(1))  # noqa: S311 - only spreads the load
         await server.serve(udp, tcp)
