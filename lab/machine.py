@@ -248,7 +248,6 @@ class Machine:
     async def _bring_up(self) -> None:
         began = asyncio.get_running_loop().time()
         self._say("runner", "Starting machine")
-        self.last_lines.clear()
         if self._boot_seconds:
             await asyncio.sleep(self._boot_seconds)  # the artificial boot that --boot-ms asks for
         argv, fault = altered(self.plan.argv, self.starts, self._faults)
@@ -262,6 +261,7 @@ class Machine:
             self._say("runner", f"machine failed to start: {because}", "error")
             raise MachineStartError(f"machine {self.machine_id} failed to start: {because}") from error
         self.process = process
+        self.last_lines.clear()  # of the run before, and of what the ground itself had to say about this one
         self._move(Event.RUNNING)
         self._do("watch", self._watch_process(process))
         self._say_started(began)

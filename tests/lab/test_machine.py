@@ -215,18 +215,21 @@ async def test_the_end_of_an_app_that_fails_is_told_with_the_last_lines_of_that_
 
 async def test_the_last_lines_of_a_run_are_not_those_of_the_next() -> None:
     machine, notes = make(ground := Field())
-    for _ in range(2):
+    for number in range(2):
         await machine.start()
+        ground.prints(f"run {number}")
         ground.programs[-1].status.set_result(1)
         await machine.exited()
-    assert [lines for lines in notes.last_lines if lines] == [("hello from the app",)] * 2
+    assert [lines for lines in notes.last_lines if lines] == [("run 0",), ("run 1",)]
 
 
 async def test_an_app_that_is_stopped_or_ends_well_has_no_last_lines_told() -> None:
     machine, notes = make(ground := Field())
     await machine.start()
+    ground.prints("stopped")
     await machine.stop()
     await machine.start()
+    ground.prints("done")
     ground.programs[-1].status.set_result(0)
     await machine.exited()
     assert not any(notes.last_lines), notes.lines
