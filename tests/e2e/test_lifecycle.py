@@ -41,8 +41,12 @@ def moody(directory: Path, name: str, more: str = "") -> Path:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLab]:
-    directory = tmp_path_factory.mktemp("moody")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("moody")
+
+
+@pytest.fixture(scope="module")
+def lab(directory: Path) -> Iterator[RunningLab]:
     configs = [
         moody(directory, "plain", SMALL),
         moody(directory, "checked", CHECKED),
@@ -98,11 +102,11 @@ def test_an_app_that_is_never_restarted_waits_for_a_request(lab: RunningLab) -> 
     assert get(lab, "never", "/") == "ok\n"
 
 
-@pytest.mark.parametrize("where", ["etc", "var/tmp", "test"])
+@pytest.mark.parametrize("where", ["/etc", "/var/tmp", "/tmp", "the app's directory"])  # noqa: S108
 def test_what_an_app_writes_outlasts_a_suspension_not_a_stop_and_never_reaches_the_host(
-    lab: RunningLab, tmp_path: Path, where: str
+    lab: RunningLab, directory: Path, tmp_path: Path, where: str
 ) -> None:
-    mark = tmp_path / "mark" if where == "test" else Path("/", where, f"flycast-lab-{tmp_path.name}")
+    mark = (directory if where == "the app's directory" else Path(where)) / f"flycast-lab-{tmp_path.name}"
     machine_id = machine_of(lab, "always")["id"]
     command(lab, "stop", machine_id)
     for verb, expected in (("", "False"), ("suspend", "True"), ("stop", "False")):
