@@ -23,14 +23,22 @@ DEADLINE_SECONDS = 60
 class RunningLab:
     """`flycast-lab up` as a child process, with its log at hand."""
 
-    def __init__(self, *options: str, configs: Sequence[Path] = (PROJECT / "fly.toml",)) -> None:
+    def __init__(
+        self,
+        *options: str,
+        configs: Sequence[Path] = (PROJECT / "fly.toml",),
+        before: Sequence[str] = (),
+        **caller: Any,
+    ) -> None:
+        """Start it behind the words `before`; `caller` has what else `subprocess.Popen` takes."""
         self.lines: list[str] = []
         self._news = threading.Condition()
         self.process = subprocess.Popen(
-            [*LAB, "up", *(f"--config={config}" for config in configs), *options],
+            [*before, *LAB, "up", *(f"--config={config}" for config in configs), *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            **caller,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

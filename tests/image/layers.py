@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
+import subprocess
 import tarfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 FOLDER = "a directory"
 _LINK = b"-> "
@@ -31,6 +33,12 @@ def layer(entries: Mapping[str, str | bytes], *, mode: str = "w:gz") -> bytes:
             entry.size = len(content) if entry.type == tarfile.REGTYPE else 0
             tar.addfile(entry, io.BytesIO(content))
     return stream.getvalue()
+
+
+def libraries_of(program: str | Path) -> dict[str, bytes]:
+    """Return by its place in an image each library that a program of this machine loads."""
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True, timeout=10, check=True).stdout
+    return {path.removeprefix("/"): Path(path).read_bytes() for path in re.findall(r"(/\S+) \(0x", listed)}
 
 
 def oci_archive(path: Path, layers: Sequence[bytes], **run: Any) -> Path:

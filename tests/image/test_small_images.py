@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.running import DEADLINE_SECONDS, LAB, PROJECT
-from tests.image.layers import FOLDER, layer, oci_archive
+from tests.image.layers import FOLDER, layer, libraries_of, oci_archive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,9 +32,7 @@ def programs() -> dict[str, bytes]:
         program = shutil.which(name)
         assert program is not None
         found[f"bin/{name}"] = Path(program).read_bytes()
-        listed = subprocess.run(["ldd", program], capture_output=True, text=True, timeout=10, check=True).stdout
-        for path in re.findall(r"(/\S+) \(0x", listed):
-            found[path.removeprefix("/")] = Path(path).read_bytes()
+        found |= libraries_of(program)
     return found
 
 
