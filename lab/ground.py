@@ -41,13 +41,17 @@ class MachineProcess:
         pid: int,
         exit_status: asyncio.Future[int],
         output: LineReader | None = None,
+        *,
+        users: int | None = None,
         plan: MachinePlan | None = None,
     ) -> None:
         """Keep the `pid` as the lab sees it, the future of its exit status, and who reads what it prints.
 
-        `plan` is that of the Machine whose init it is, if that Machine is a boundary: no shell Machine is one.
+        `users` is the user namespace of the Machine whose init it is.  `plan` is given for a Machine that is a
+        boundary, as a shell Machine is not.
         """
         self.pid = pid
+        self.users = users
         self.plan = plan
         self._exit_status = exit_status
         self._output = output
@@ -121,16 +125,17 @@ class NamespaceGround:
                 on_output(f"lab: {difference}")
         if plan.image is None:
             exit_status.add_done_callback(lambda _: self._launcher.prepare())  # what stops is likely to be woken
-        return MachineProcess(pid, exit_status, LineReader(read, on_output), plan)
+        users = self._wiring.machines[plan.machine_id].users
+        return MachineProcess(pid, exit_status, LineReader(read, on_output), users=users, plan=plan)
 
     async def spawn_shell(self, plan: MachinePlan) -> MachineProcess:
         """Start the init of a shell Machine; what is done there, `execute` does."""
         null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         try:
             files = etc.machine_files(plan, NAMESERVER)
-            network = self._wiring.machines[plan.machine_id].network
-            launch = self._launcher.start_shell(plan.machine_id, files=files, network=network, output=null)
-            return MachineProcess(*await self._children.adopt(launch))
+            own = self._wiring.machines[plan.machine_id]
+            launch = self._launcher.start_shell(plan.machine_id, files=files, own=own, output=null)
+            return MachineProcess(*await self._children.adopt(launch), users=own.users)
         finally:
             os.close(null)
 
@@ -153,7 +158,7 @@ class NamespaceGround:
         launch = self._launcher.execute(
             machine.pid, argv, env, directory=directory, streams=streams, terminal=terminal,
             network=self._wiring.internet if on_internet else None,
-            users=self._wiring.machines[plan.machine_id].users if plan else None,
+            users=machine.users,
             memory_mb=plan.memory_mb if plan else None,
         )  # fmt: skip
         return MachineProcess(*await self._children.adopt(launch))

@@ -100,7 +100,7 @@ def _lay_small_network(tell: Any) -> int:
 
         launcher = Launcher(DISK_MB)
         lacking = launcher.wait_until_ready()
-        bridged_because = Wiring.lay(small_topology(), ()).bridged_because
+        bridged_because = Wiring.lay(small_topology(), launcher.networks(1, shells=True)).bridged_because
         asyncio.run(_start_machine(launcher))
         outcome = {"routing": bridged_because, "own_proc": _refusal_of_proc(), "lacking": lacking}
     except RefusedError as error:

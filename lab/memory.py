@@ -7,8 +7,9 @@ Rules (FLY_FACTS section 6 for the size; the log lines from public issues):
 - A hard limit needs a cgroup that the host delegates, which most do not, so the lab looks four times a second: a
   process may hold too much for that long.  RLIMIT_AS would be a limit on addresses, for each process by itself.
 - Shared pages count once: where the plain sum is too much, the proportional one decides (/proc/PID/smaps_rollup).
-- A file of memfd_create(2) is memory although nobody maps it.  To look at every descriptor of every process is dear, so
-  the lab does it only while the host's shared memory has grown by more than a small Machine has.
+- A file of memfd_create(2) and a segment of shmget(2) are memory although nobody maps them.  To look at every
+  descriptor of every process is dear, so the lab does it only while the host's shared memory has grown by more than a
+  small Machine has.  A segment has no process that could be killed for it: it is removed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.errors import RefusedError
+from lab.linux.segments import remove_segments
 from lab.processes import in_namespaces, namespace_of
 from lab.states import MachineState
 
@@ -69,16 +72,18 @@ async def keep_within_memory(machines: Iterable[Machine], log: EventLog) -> None
         found = in_namespaces({namespace for *_, namespace in places} - {own})
         files = _shared_memory() - usual > _SMALL_MACHINE
         for machine, init, namespace in places:
-            _look_at(machine, [entry for entry in found.get(namespace, ()) if entry.pid != init], log, files=files)
+            entries = [entry for entry in found.get(namespace, ()) if entry.pid != init]
+            if files:
+                _look_at_segments(machine, entries, log)
+            _look_at(machine, entries, log, _in_files(entries) if files else {})
             await asyncio.sleep(0)  # with hundreds of Machines a look takes milliseconds: others have their turn
 
 
-def _look_at(machine: Machine, entries: Sequence[Entry], log: EventLog, *, files: bool) -> None:
+def _look_at(machine: Machine, entries: Sequence[Entry], log: EventLog, unmapped: Mapping[int, int]) -> None:
     limit = machine.plan.memory_mb * _KIB * _KIB
-    in_files = _in_files(entries) if files else {}
-    if victim(_held(entries, _resident, in_files), limit) is None:
+    if victim(_held(entries, _resident, unmapped), limit) is None:
         return
-    dying = victim(_held(entries, _proportional, in_files), limit)
+    dying = victim(_held(entries, _proportional, unmapped), limit)
     if dying is not None:
         said = f"Out of memory: Killed process {dying.pid} ({_name(dying)}) rss:{dying.size // _KIB}kB"
         more = f"the Machine has {machine.plan.memory_mb} MB (fly.toml: [[vm]] memory)"
@@ -87,11 +92,11 @@ def _look_at(machine: Machine, entries: Sequence[Entry], log: EventLog, *, files
             os.kill(dying.pid, signal.SIGKILL)
 
 
-def _held(entries: Iterable[Entry], measure: Callable[[str], int], in_files: Mapping[int, int]) -> list[Held]:
+def _held(entries: Iterable[Entry], measure: Callable[[str], int], unmapped: Mapping[int, int]) -> list[Held]:
     found = []
     for entry in entries:
         with suppress(OSError):  # it has ended
-            size = measure(entry.directory) + in_files.get(entry.pid, 0)
+            size = measure(entry.directory) + unmapped.get(entry.pid, 0)
             found.append(Held(entry.pid, entry.directory, size))
     return found
 
@@ -105,6 +110,16 @@ def _in_files(entries: Iterable[Entry]) -> dict[int, int]:
             size = sum(_new_file(descriptor.path, seen) for descriptor in os.scandir(f"{entry.directory}/fd"))
             found[entry.pid] = max(0, size - _shared_and_resident(entry.directory))
     return found
+
+
+def _look_at_segments(machine: Machine, entries: Sequence[Entry], log: EventLog) -> None:
+    """Remove the segments that no process maps when they alone are more than the Machine has."""
+    for entry in entries[:1]:
+        with suppress(OSError, RefusedError):  # it has ended
+            size = remove_segments(f"{entry.directory}/ns/ipc", machine.plan.memory_mb * _KIB * _KIB)
+            if size:
+                said = f"Out of memory: Removed {size // _KIB}kB of shared memory that no process had mapped"
+                log("app", said, machine_id=machine.machine_id, region=machine.region, level="error")
 
 
 def _new_file(descriptor: str, seen: set[int]) -> int:

@@ -115,11 +115,11 @@ def new_network_namespace() -> int:
 
 
 @contextmanager
-def inside(network_namespace: int) -> Iterator[None]:
-    """Run the block in `network_namespace`; a socket made there stays there for ever."""
-    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+def inside(namespace: int, kind: str = "net") -> Iterator[None]:
+    """Run the block in a `namespace` of that `kind`, as /proc names it; a socket made there stays there for ever."""
+    here = os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        setns(network_namespace)
+        setns(namespace)
         try:
             yield
         finally:

@@ -225,8 +225,9 @@ def _within(topology: Topology, options: LabOptions, work: Work, log: LineLog) -
 
             _insist_on_a_boundary(launcher.wait_until_ready(), options)
             _raise_descriptor_limit()
-            wiring = Wiring.lay(topology, launcher.networks(len(topology.machines)))
-            ends = _lay_for_laptops(topology, wiring) if options.laptop else {}
+            shells = launcher.networks(len(topology.shells), shells=True)
+            wiring = Wiring.lay(topology, [*launcher.networks(len(topology.machines)), *shells])
+            ends = _lay_for_laptops(topology, wiring, launcher) if options.laptop else {}
             return asyncio.run(_live(topology, options, launcher, wiring, ends, log, door, work))
         except CommandError as error:
             print(f"flycast-lab: {error}", file=sys.stderr)
@@ -249,12 +250,12 @@ def _insist_on_a_boundary(lacking: Sequence[str], options: LabOptions) -> None:
         print(f"flycast-lab: Machines are not isolated here: this host does not give {part}", file=sys.stderr)
 
 
-def _lay_for_laptops(topology: Topology, wiring: Wiring) -> Mapping[Network, Ends]:
+def _lay_for_laptops(topology: Topology, wiring: Wiring, launcher: Launcher) -> Mapping[Network, Ends]:
     if wiring.bridged_because:
         raise LabError(f"--laptop needs a router that forwards; the host refused {wiring.bridged_because}")
     from lab.wireguard import segment  # noqa: PLC0415 - only laptops need it
 
-    return segment.lay(topology.networks)
+    return segment.lay(topology.networks, launcher.networks(len(topology.networks), shells=True))
 
 
 def _ids_for(images: Sequence[Image]) -> tuple[Range, Range] | None:

@@ -1,7 +1,11 @@
 """The file system of a shell Machine or a laptop: the caller's own, with names, resolver and host name of its own.
 
-Such a Machine runs the caller's commands, so it keeps the caller's files.  A bind mount covers each file of /etc where
-it really is, because /etc/resolv.conf is often a symbolic link; a link into /run is written into the fresh /run.
+Such a Machine runs the caller's commands, so it keeps the caller's files.  But it is no way to the secrets of other
+Machines: it has a user namespace of its own, so it has no rights over their processes, and what is mounted here cannot
+be taken away there, which would show the /proc and the /run of the lab (mount_namespaces(7)).
+
+A bind mount covers each file of /etc where it really is, because /etc/resolv.conf is often a symbolic link; a link into
+/run is written into the fresh /run.
 """
 
 from __future__ import annotations
@@ -46,3 +50,9 @@ def prepare(machine_id: str, files: Mapping[str, str]) -> None:
     for kind, place, flags in (("proc", "/proc", harmless), ("sysfs", "/sys", harmless | ns.MS_RDONLY)):
         with suppress(RefusedError):  # a container's, parts of which its engine covered, stays to be seen
             ns.mount(kind, place, kind, flags)
+
+
+def keep_covered(users: int) -> None:
+    """Enter the user namespace `users`, and in it a copy of these mounts that can only be added to."""
+    ns.setns(users)
+    ns.unshare(ns.CLONE_NEWNS | ns.CLONE_NEWUTS | ns.CLONE_NEWIPC)

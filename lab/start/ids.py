@@ -44,6 +44,12 @@ def of_machines() -> Ids:
     return Ids(*(mapped(extents(Path(f"/proc/self/{name}").read_text("ascii"))) for name in ("uid_map", "gid_map")))
 
 
+def of_shells() -> Ids:
+    """Return the ids of every shell Machine and laptop: the lab's own, so that the caller's files stay the caller's."""
+    maps = (extents(Path(f"/proc/self/{name}").read_text("ascii")) for name in ("uid_map", "gid_map"))
+    return Ids(*(tuple((inside, inside, count) for inside, _, count in lab) for lab in maps))
+
+
 def is_root_outside() -> bool:
     """Tell whether root of this user namespace is root of the one around it."""
     return extents(Path("/proc/self/uid_map").read_text("ascii"))[0][:2] == (0, 0)

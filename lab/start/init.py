@@ -88,6 +88,8 @@ def _move_in(
     ns.setns(network)
     if kind == "shell":
         host_files.prepare(request["machine_id"], request["files"])
+        if users:
+            host_files.keep_covered(users[0])
         return {}
     image = request["image"]
     if image:

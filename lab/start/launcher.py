@@ -61,14 +61,14 @@ class Launcher:
         lacking: list[str] = json.loads(said)["lacking"]
         return lacking
 
-    def networks(self, count: int) -> list[OwnNetwork]:
-        """Return that many network namespaces for Machines; call it before an event loop."""
+    def networks(self, count: int, *, shells: bool = False) -> list[OwnNetwork]:
+        """Return that many network namespaces, for Machines, or for shell Machines; call it before an event loop."""
         ours, theirs = socket.socketpair()
         made: list[OwnNetwork] = []
         with ours:
             ours.settimeout(_PATIENCE_SECONDS)
             with theirs:
-                self._tell({"do": "networks", "count": count}, theirs)
+                self._tell({"do": "networks", "count": count, "shells": shells}, theirs)
             while len(made) < count:
                 said, found = talk.receive(ours, 1)
                 if not found:
@@ -103,10 +103,11 @@ class Launcher:
         said = await self._ask({"do": "start", "kind": kind}, request, [own.network, output, *users])
         return int(said["pid"]), said.get("told", [])
 
-    async def start_shell(self, machine_id: str, *, files: Mapping[str, str], network: int, output: int) -> int:
+    async def start_shell(self, machine_id: str, *, files: Mapping[str, str], own: OwnNetwork, output: int) -> int:
         """Start the init of a shell Machine or a laptop, which has the caller's files; return its pid."""
         request = {"machine_id": machine_id, "files": dict(files)}
-        said = await self._ask({"do": "start", "kind": "shell"}, request, [network, output])
+        users = [] if own.users is None else [own.users]
+        said = await self._ask({"do": "start", "kind": "shell"}, request, [own.network, output, *users])
         return int(said["pid"])
 
     async def execute(
@@ -125,8 +126,8 @@ class Launcher:
         """Run `argv` beside process `pid`, on `streams` (standard input, output, error); return its pid.
 
         With `terminal` the streams are a terminal that becomes its own, for job control.  `network`, when given, is
-        another network namespace to run it in.  `memory_mb` is given for a Machine that is a boundary, and `users` is
-        its user namespace.
+        another network namespace to run it in.  `users` is the Machine's user namespace, and `memory_mb` is given for
+        one that is a boundary.
         """
         request = {
             "argv": list(argv), "env": dict(env), "directory": directory, "terminal": terminal,

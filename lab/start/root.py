@@ -119,18 +119,9 @@ def furnish(ground: Ground, request: Mapping[str, Any]) -> list[str]:
         _show_installations(request["installations"], ground.ids)
         told += _show_app(request["directory"], ground)
     etc.write(files, ground.ids.root)
-    _limit_shared_memory(request["limits"]["memory_mb"])
-    mounts.bind("/proc/sys", "/proc/sys", _READ_ONLY)
     ns.detach(".")
     os.chdir("/")
     return told
-
-
-def _limit_shared_memory(memory_mb: int) -> None:
-    """Let the segments of shmget(2) have no more memory than the Machine: the lab would not see those nobody maps."""
-    pages = memory_mb * 1024 * 1024 // os.sysconf("SC_PAGE_SIZE")
-    with suppress(OSError):  # in a container whose engine keeps settings from being written
-        Path("/proc/sys/kernel/shmall").write_text(str(pages))
 
 
 def _enter() -> None:
@@ -180,6 +171,7 @@ def _show_processes() -> None:
         ns.mount("proc", "/proc", "proc", _PLAIN)
     except RefusedError:  # in a container whose engine covered parts of its own: that is what there is
         mounts.bind("proc", "/proc", mounts.NO_SETUID | mounts.NO_DEVICES)
+    mounts.bind("/proc/sys", "/proc/sys", _READ_ONLY)
     with suppress(RefusedError):  # a kernel without keys
         mounts.bind("/dev/null", "/proc/keys", mounts.READ_ONLY)
 

@@ -122,7 +122,7 @@ PATHS = (
     Rule("what is mounted below the app's directory", kept=False, why="it would not be copy-on-write", source="ours"),
 )
 
-DISK_MB = 512
+DISK_MB = 256
 SHARED_MEMORY_MB = 64
 DESCRIPTORS = 10240
 PROCESSES_PER_MB = 4

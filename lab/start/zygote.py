@@ -172,7 +172,9 @@ class _Zygote:
             case "execute":
                 self._execute(found[0])
             case "networks":
-                self._give_networks(request["count"], found[0])
+                self._give_networks(
+                    ids.of_shells() if request["shells"] else self._ground.ids, request["count"], found[0]
+                )
 
     def _start(self, kind: str, conversation: int) -> None:
         spare = None
@@ -198,11 +200,11 @@ class _Zygote:
             its.close()
         return _Init(pid, ours)
 
-    def _give_networks(self, count: int, conversation: int) -> None:
+    def _give_networks(self, mapped: ids.Ids, count: int, conversation: int) -> None:
         with socket.socket(fileno=os.dup(conversation)) as asker:
             for _ in range(count):
                 if self._confined:
-                    users, network = _namespaces(self._ground.ids, ns.CLONE_NEWUSER, ns.CLONE_NEWNET)
+                    users, network = _namespaces(mapped, ns.CLONE_NEWUSER, ns.CLONE_NEWNET)
                     pair = [network, users]
                 else:
                     pair = [ns.new_network_namespace()]
@@ -238,8 +240,11 @@ class _Zygote:
         if request["terminal"]:
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        users = further[0] if further else None
         if request["limits"]:
-            self._confinement.enter(further[0] if further else None, request["limits"])
+            self._confinement.enter(users, request["limits"])
+        elif users is not None:
+            ns.setns(users)
         become(request, conversation)
 
 

@@ -14,14 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from lab import namespaces as ns
-from lab.start.launcher import OwnNetwork
 from lab.wire import bridged, internet, routed
 from lab.wire.netlink import FIRST_INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from lab.start.launcher import OwnNetwork
     from lab.topology import Network, Topology
 
 
@@ -38,17 +37,17 @@ class Wiring:
 
     @classmethod
     def lay(cls, topology: Topology, owned: Iterable[OwnNetwork]) -> Self:
-        """Make every cable of `topology`, routed where the host allows, else bridged; `owned` are for its Machines.
+        """Make every cable of `topology`, routed where the host allows, else bridged.
 
-        Raises `RefusedError` when it refuses what both need.
+        `owned` are for its Machines and then its shell Machines.  Raises `RefusedError` when the host refuses what both
+        ways need.
         """
         refused = routed.refusal()
         mode = bridged if refused else routed
         routers: dict[Network, int] = {}
         edges: dict[str, int] = {}
-        machines = dict(zip((machine.machine_id for machine in topology.machines), owned, strict=True))
-        for shell in topology.shells:
-            machines[shell.machine_id] = OwnNetwork(ns.new_network_namespace(), None)
+        plans = (*topology.machines, *topology.shells)
+        machines = dict(zip((plan.machine_id for plan in plans), owned, strict=True))
         ports: dict[str, int] = {}
         for shell in topology.shells:
             network = shell.network

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lab.children import Children
     from lab.ground import MachineProcess
-    from lab.start.launcher import Launcher
+    from lab.start.launcher import Launcher, OwnNetwork
 
 DIRECTORY = "/run/laptop"
 PEER_FILE = f"{DIRECTORY}/peer.conf"
@@ -57,19 +57,19 @@ class Laptop:
 
     @classmethod
     async def start(
-        cls, name: str, network: int, configuration: str, *, launcher: Launcher, children: Children
+        cls, name: str, own: OwnNetwork, configuration: str, *, launcher: Launcher, children: Children
     ) -> Laptop:
-        """Turn a laptop on, in the network namespace `network`, with `configuration` as its peer file."""
+        """Turn a laptop on, in its network namespace, with `configuration` as its peer file."""
         from lab.ground import MachineProcess  # noqa: PLC0415 - ground imports the wiring
 
         null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         try:
             files = laptop_files(name)
-            launch = launcher.start_shell(name, files=files, network=network, output=null)
+            launch = launcher.start_shell(name, files=files, own=own, output=null)
             started = await children.adopt(launch)
         finally:
             os.close(null)
-        laptop = cls(MachineProcess(*started), launcher, children)
+        laptop = cls(MachineProcess(*started, users=own.users), launcher, children)
         _furnish(Path(f"/proc/{laptop.process.pid}/root"), configuration)
         await laptop._cover_other_resolvconf()
         return laptop
@@ -79,7 +79,9 @@ class Laptop:
         from lab.ground import MachineProcess  # noqa: PLC0415
 
         env = {**os.environ, **self.env}
-        launch = self._launcher.execute(self.process.pid, argv, env, directory="/", streams=streams)
+        launch = self._launcher.execute(
+            self.process.pid, argv, env, directory="/", streams=streams, users=self.process.users
+        )
         return await MachineProcess(*await self._children.adopt(launch)).ended()
 
     async def bring_tunnel_up(self) -> None:

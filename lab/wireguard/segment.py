@@ -19,6 +19,7 @@ from lab.wire.netlink import PEER_INDEX, Netlink, Peer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from lab.start.launcher import OwnNetwork
     from lab.topology import Network
 
 _MTU = 1500
@@ -30,28 +31,28 @@ _LAPTOPS = IPv4Address("198.51.100.0")
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """The two hosts of one organisation: descriptors of their network namespaces, and the gateway's address."""
+    """The two hosts of one organisation: their network namespaces, and the gateway's address."""
 
     gateway: int
     gateway_ip: str
-    laptop: int
+    laptop: OwnNetwork
 
 
-def lay(networks: Iterable[Network]) -> dict[Network, Ends]:
-    """Make the switch, and plug in a gateway and a laptop for each network."""
+def lay(networks: Iterable[Network], owned: Iterable[OwnNetwork]) -> dict[Network, Ends]:
+    """Make the switch, and plug in a gateway and a laptop for each network; `owned` are the laptops'."""
     ends: dict[Network, Ends] = {}
     indexes = count(_FIRST_INDEX + 1)
     with Netlink(ns.new_network_namespace()) as switch:
         switch.add_bridge("switch", _FIRST_INDEX, _SWITCH_MAC, mtu=_MTU)
-        for number, network in enumerate(networks, start=1):
-            gateway_ip = str(_GATEWAYS + number)
-            gateway = _plug_in(switch, next(indexes), gateway_ip)
-            ends[network] = Ends(gateway, gateway_ip, _plug_in(switch, next(indexes), str(_LAPTOPS + number)))
+        for number, (network, laptop) in enumerate(zip(networks, owned, strict=True), start=1):
+            gateway, gateway_ip = ns.new_network_namespace(), str(_GATEWAYS + number)
+            _plug_in(switch, gateway, next(indexes), gateway_ip)
+            _plug_in(switch, laptop.network, next(indexes), str(_LAPTOPS + number))
+            ends[network] = Ends(gateway, gateway_ip, laptop)
     return ends
 
 
-def _plug_in(switch: Netlink, index: int, address: str) -> int:
-    namespace = ns.new_network_namespace()
+def _plug_in(switch: Netlink, namespace: int, index: int, address: str) -> None:
     with Netlink(namespace) as host:
         peer = Peer(namespace, "eth0", f"02:00:00:03:{index >> 8:02x}:{index & 0xFF:02x}")
         switch.add_veth(f"port{index}", index, _SWITCH_MAC, peer, bridge=_FIRST_INDEX, mtu=_MTU)
@@ -59,4 +60,3 @@ def _plug_in(switch: Netlink, index: int, address: str) -> int:
         host.link_up(PEER_INDEX)
         host.add_address(PEER_INDEX, address, 32)
         host.add_route("0.0.0.0/0", index=PEER_INDEX)
-    return namespace

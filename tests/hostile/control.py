@@ -173,8 +173,12 @@ def _stay(plants: Plants) -> dict[str, dict[str, str]]:
     here = staying.everybody()
     newcomer = [sys.executable, "-c", "import time; time.sleep(1000)", "exec-victim"]
     markers = {"caller": plants.marker["caller"]}
-    file = plants.directory / "secret.txt"
-    with file.open() as stdin, subprocess.Popen(newcomer, stdin=stdin, env={CALLER: markers["caller"]}) as process:
+    file = plants.directory / "input.txt"
+    file.write_text(plants.marker["file"])
+    with file.open() as stdin:
+        file.unlink()  # no name leads to it here, as none leads from a Machine to a file of its caller
+        process = subprocess.Popen(newcomer, stdin=stdin, env={CALLER: markers["caller"]})
+    with process:
         stolen = staying.rob_newcomers(here, markers, 20)
         process.kill()
     staying.leave_a_daemon(plants.daemon)

@@ -59,7 +59,8 @@ def look(machine_mb: int, pids: list[int], *, files: bool = False) -> list[str]:
     notes = Notes()
     entries = [Entry(pid, f"/proc/{pid}") for pid in pids]
     machine = Machine(plan, lay_out().apps[0], Field(), notes, Background(notes))
-    memory._look_at(machine, entries, notes, files=files)  # noqa: SLF001 - one look
+    unmapped = memory._in_files(entries) if files else {}  # noqa: SLF001 - one look
+    memory._look_at(machine, entries, notes, unmapped)  # noqa: SLF001
     return notes.lines
 
 

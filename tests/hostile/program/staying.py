@@ -123,6 +123,14 @@ def rob_newcomers(here: set[Path], markers: dict[str, str], seconds: float) -> l
     return list(found)
 
 
+def _is_the_machine_s(path: str, fd: Path) -> bool:
+    """Tell whether an open file is one that the Machine has under that name, as a library that is being loaded."""
+    try:
+        return Path(path).samefile(fd)
+    except OSError:
+        return False
+
+
 def _rob(place: Path, markers: dict[str, str]) -> Iterable[str]:
     if any(marker in text_of(place / "environ") for marker in markers.values()):
         yield f"{place}/environ holds the caller's environment"
@@ -130,7 +138,7 @@ def _rob(place: Path, markers: dict[str, str]) -> Iterable[str]:
         fd = place / "fd" / str(number)
         with contextlib.suppress(OSError):
             link = str(fd.readlink())
-            if link[:1] == "/" and not link.startswith(("/dev/", "/proc/")):
+            if link[:1] == "/" and not link.startswith(("/dev/", "/proc/")) and not _is_the_machine_s(link, fd):
                 yield f"{fd} is {link}"
             if link.startswith("/dev/pts/"):
                 os.close(os.open(fd, os.O_RDWR | os.O_NOCTTY))
