@@ -35,9 +35,14 @@ class Driver:
     """Drives one lab through a schedule."""
 
     def __init__(
-        self, lab: RunningLab, observer: Observer, clients: Sequence[Client], blame: Callable[[Violation], None]
+        self,
+        lab: RunningLab,
+        observer: Observer,
+        clients: Sequence[Client],
+        blame: Callable[[Violation], None],
+        hostile: Sequence[str],
     ) -> None:
-        """Act on `lab`, tell `observer` of every fault, and let `clients` rest at times."""
+        """Act on `lab`, tell `observer` of every fault, and let `clients` and the `hostile` Machines rest at times."""
         self._blame = blame
         self.history: list[tuple[float, Step]] = []
         self.usages: list[Usage] = []
@@ -46,6 +51,7 @@ class Driver:
         self._clients = clients
         self._crowd = next(client for client in clients if client.role == "crowd")
         self._machines = sorted(observer.lives)
+        self._hostile = hostile
         self._faults: set[asyncio.Task[None]] = set()
         self._over = asyncio.Event()
 
@@ -131,6 +137,7 @@ class Driver:
         await asyncio.gather(*(client.rest() for client in self._clients))
         await self._sleep_all()
         await self._compare()
+        await asyncio.gather(*(self._command(Fault.START, machine_id) for machine_id in self._hostile))
         self._over.clear()
         for client in self._clients:
             client.tell("go")
@@ -138,7 +145,8 @@ class Driver:
     async def _sleep_all(self) -> None:
         async with asyncio.timeout(MACHINE_SECONDS):
             while True:
-                await asyncio.gather(*(self._command("stop", machine_id) for machine_id in self._machines))
+                machines = (*self._machines, *self._hostile)
+                await asyncio.gather(*(self._command("stop", machine_id) for machine_id in machines))
                 status = await asyncio.to_thread(ask, self._lab.process.pid, {"do": "status"})
                 if all(machine["state"] in ASLEEP for machine in status["machines"]):
                     return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.states import Event
 from tests.e2e.running import PROJECT, RunningLab
+from tests.lab.soak import hostile
 from tests.lab.soak.clients import ROLES, Client, ClientEndedError
 from tests.lab.soak.driver import Driver
 from tests.lab.soak.observer import JUDGED_AFTER_SECONDS, Observer, Violation
@@ -57,7 +59,15 @@ kill_timeout = "5s"
     port = 1848
   [[services.tcp_checks]]
 """
-SCALE = "ams=2,cdg=1"
+HOSTILE_TOML = f"""\
+app = "hostile"
+primary_region = "ams"
+[processes]
+  rogue = "{sys.executable} hostile.py {{seed}}"
+[[restart]]
+  policy = "always"
+"""
+SCALE = "app:ams=2,app:cdg=1"
 AUTOSTOP_SECONDS = 9
 FAULTS_AT_START = ("clock-jump=30", "far-loss=1")
 LACKS = {"clock-jump": "fault clock-jump", "far-loss": "sch_netem"}
@@ -133,18 +143,21 @@ def stamp(when: float) -> str:
 def soak(seed: int, seconds: float) -> Report:
     """Bring a lab up and soak it for so many seconds of load, or until an invariant does not hold."""
     with tempfile.TemporaryDirectory() as directory:
-        config = Path(directory, "fly.toml")
-        config.write_text(FLY_TOML, encoding="utf-8")
-        lab, at_start = _lab(config)
+        config, rogue = Path(directory, "soak", "fly.toml"), Path(directory, "hostile", "fly.toml")
+        for file, text in ((config, FLY_TOML), (rogue, HOSTILE_TOML.format(seed=seed))):
+            file.parent.mkdir()
+            file.write_text(text, encoding="utf-8")
+        shutil.copy(hostile.__file__, rogue.parent)
+        lab, at_start = _lab(config, rogue)
         with lab:
             return asyncio.run(_Soak(lab, seed, at_start).run(seconds))
 
 
-def _lab(config: Path) -> tuple[RunningLab, tuple[str, ...]]:
+def _lab(config: Path, rogue: Path) -> tuple[RunningLab, tuple[str, ...]]:
     """Return a lab that is coming up, with the faults that this machine allows."""
     faults: tuple[str, ...] = FAULTS_AT_START
     while True:
-        options = [f"--scale={SCALE}", f"--autostop-interval={AUTOSTOP_SECONDS}"]
+        options = [f"--org=rogue={rogue}", f"--scale={SCALE}", f"--autostop-interval={AUTOSTOP_SECONDS}"]
         lab = RunningLab(*options, *(f"--fault={fault}" for fault in faults), configs=[config])
         try:
             lab.wait_for("The lab is up|^flycast-lab: ")
@@ -168,7 +181,9 @@ class _Soak:
         self._lab = lab
         self._seed = seed
         self._at_start = at_start
-        self._observer = Observer({m["private_ip"]: m["id"] for m in lab.status()["machines"]})
+        machines = lab.status()["machines"]
+        self._observer = Observer({m["private_ip"]: m["id"] for m in machines if m["app"] == "soak"})
+        self._hostile = [m["id"] for m in machines if m["app"] == "hostile"]
         self._violations: list[Violation] = []
         self._enough = asyncio.Event()
         self._interrupted = False
@@ -184,7 +199,9 @@ class _Soak:
             )
             for role in ROLES
         ]
-        driver = Driver(self._lab, self._observer, clients, lambda violation: self._blame([violation]))
+        driver = Driver(
+            self._lab, self._observer, clients, lambda violation: self._blame([violation]), self._hostile
+        )  # fmt: skip
         driving = asyncio.ensure_future(driver.drive(self._seed, seconds))
         tasks = [
             driving,
@@ -227,6 +244,8 @@ class _Soak:
         lines = self._lab.lines[:count]
         del self._lab.lines[:count]  # an hour of them is too much to keep
         for line in lines:
+            if any(f"app[{machine_id}]" in line or f"runner[{machine_id}]" in line for machine_id in self._hostile):
+                continue  # how the hostile app ends is its own affair
             self._blame(self._observer.hear(line))
         self._blame(self._observer.judge(time.time()))
 
