@@ -1,29 +1,36 @@
-"""What an image in one file says of itself.
-
-Rules: the OCI image layout (`index.json` names a manifest, which names a configuration and layers; blobs are found by
-digest), and Docker's own (`manifest.json` names the members of the tar).  `docker save` writes both, with the OCI
-layout's names for the layers; so the second is read only where the first is not there.
-"""
+"""What an image in one file says of itself: what it runs, as whom, where and with what, and where its layers are."""
 
 from __future__ import annotations
 
-import json
 import os
 import tarfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from lab.errors import UsageError
+from lab.image.manifests import UnfitError, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Docker's, for an image without one
-_INDEXES = {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
-_MOST_JSON_BYTES = 4 * 1024 * 1024
-_MOST_NESTED = 3
+_MOST_HEADER_BYTES = 1024 * 1024
+_LONG_HEADERS = {
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
+}  # fmt: skip
+
+
+class Entry(tarfile.TarInfo):
+    """An entry of a tar whose long headers have a bound, because tarfile reads each of them into memory whole."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read one header."""
+        entry = super().frombuf(buf, encoding, errors)
+        if entry.type in _LONG_HEADERS and entry.size > _MOST_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {entry.size} bytes, expected at most {_MOST_HEADER_BYTES}")
+        return entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,8 @@ class Image:
 def opened(file: int) -> Iterator[tarfile.TarFile]:
     """Open the archive that `file` is a descriptor of, from its start; the descriptor stays open."""
     os.lseek(file, 0, os.SEEK_SET)
-    with os.fdopen(file, "rb", closefd=False) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+    stream = os.fdopen(file, "rb", closefd=False)
+    with stream, tarfile.open(fileobj=stream, mode="r:", tarinfo=Entry) as archive:
         yield archive
 
 
@@ -66,30 +74,13 @@ def read(name: str, file: int) -> Image:
     """Return the image in the archive that `file` is a descriptor of; raise `UsageError` when there is none."""
     try:
         with opened(file) as archive:
-            indexed = "index.json" in archive.getnames()
-            config, layers = _by_index(archive) if indexed else _by_docker_s_manifest(archive)
+            config, layers = chosen(archive)
             return _image(name, file, config, layers)
+    except UnfitError as error:
+        raise UsageError(f"image {name}: {error}") from None
     except (tarfile.TarError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         got = f"{type(error).__name__}: {error}"
         raise UsageError(f"image {name}: expected one image in an OCI or Docker archive, got {got}") from None
-
-
-def _by_index(archive: tarfile.TarFile) -> tuple[dict[str, Any], list[tuple[str, int]]]:
-    described = _json(archive, "index.json")
-    for _ in range(_MOST_NESTED):
-        (described,) = described["manifests"]  # one image, for one machine
-        if described.get("mediaType") not in _INDEXES:
-            break
-        described = _json(archive, _blob(described))
-    manifest = _json(archive, _blob(described))
-    layers = [(_blob(layer), layer["size"]) for layer in manifest["layers"]]
-    return _json(archive, _blob(manifest["config"])), layers
-
-
-def _by_docker_s_manifest(archive: tarfile.TarFile) -> tuple[dict[str, Any], list[tuple[str, int]]]:
-    (manifest,) = _json(archive, "manifest.json")
-    layers = [(str(name), archive.getmember(name).size) for name in manifest["Layers"]]
-    return _json(archive, manifest["Config"]), layers
 
 
 def _image(name: str, file: int, config: dict[str, Any], layers: list[tuple[str, int]]) -> Image:
@@ -119,15 +110,3 @@ def _word(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected a string, got {value!r:.60}")
     return value
-
-
-def _blob(described: Mapping[str, Any]) -> str:
-    algorithm, _, digest = described["digest"].partition(":")
-    return str(Path("blobs", algorithm, digest))
-
-
-def _json(archive: tarfile.TarFile, member: str) -> Any:
-    stream = archive.extractfile(member)
-    if stream is None:
-        raise LookupError(f"no file {member}")
-    return json.loads(stream.read(_MOST_JSON_BYTES))

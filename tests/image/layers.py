@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 FOLDER = "a directory"
+INDEX = "application/vnd.oci.image.index.v1+json"
 _LINK = b"-> "
 
 
@@ -41,18 +42,43 @@ def libraries_of(program: str | Path) -> dict[str, bytes]:
     return {path.removeprefix("/"): Path(path).read_bytes() for path in re.findall(r"(/\S+) \(0x", listed)}
 
 
+class Blobs:
+    """The blobs of an OCI archive, each by its digest."""
+
+    def __init__(self) -> None:
+        self._blobs: dict[str, bytes] = {}
+
+    def keep(self, content: bytes | Mapping[str, Any], **described: Any) -> dict[str, Any]:
+        """Keep bytes or JSON; return its descriptor, with what else is to be said of it."""
+        if not isinstance(content, bytes):
+            content = json.dumps(content).encode()
+        digest = hashlib.sha256(content).hexdigest()
+        self._blobs[f"blobs/sha256/{digest}"] = content
+        return {"digest": f"sha256:{digest}", "size": len(content), **described}
+
+    def image(self, layers: Sequence[bytes], config: Mapping[str, Any], **described: Any) -> dict[str, Any]:
+        """Keep an image; return the descriptor of its manifest."""
+        kept = {"config": self.keep(config), "layers": [self.keep(content) for content in layers]}
+        return self.keep(kept, **described)
+
+    def index(self, *manifests: Mapping[str, Any], **described: Any) -> dict[str, Any]:
+        """Keep an index; return its descriptor."""
+        return self.keep({"manifests": list(manifests)}, mediaType=INDEX, **described)
+
+    def drop(self, described: Mapping[str, Any]) -> None:
+        """Leave a blob out of the archive, though it is named."""
+        del self._blobs["blobs/" + described["digest"].replace(":", "/")]
+
+    def write(self, path: Path, *manifests: Mapping[str, Any]) -> Path:
+        """Write the archive; its index names `manifests`."""
+        index = json.dumps({"manifests": list(manifests)}).encode()
+        return write_tar(path, {**self._blobs, "index.json": index})
+
+
 def oci_archive(path: Path, layers: Sequence[bytes], **run: Any) -> Path:
     """Write an image in the OCI layout."""
-    blobs: dict[str, bytes] = {}
-
-    def keep(content: bytes) -> dict[str, Any]:
-        digest = hashlib.sha256(content).hexdigest()
-        blobs[f"blobs/sha256/{digest}"] = content
-        return {"digest": f"sha256:{digest}", "size": len(content)}
-
-    config = keep(json.dumps({"config": run, "history": [{"created_by": "hand"}]}).encode())
-    manifest = keep(json.dumps({"config": config, "layers": [keep(content) for content in layers]}).encode())
-    return _write(path, {**blobs, "index.json": json.dumps({"manifests": [manifest]}).encode()})
+    blobs = Blobs()
+    return blobs.write(path, blobs.image(layers, {"config": run, "history": [{"created_by": "hand"}]}))
 
 
 def docker_archive(path: Path, layers: Sequence[bytes], **run: Any) -> Path:
@@ -60,10 +86,11 @@ def docker_archive(path: Path, layers: Sequence[bytes], **run: Any) -> Path:
     named = {f"{number}.tar": content for number, content in enumerate(layers)}
     manifest = [{"Config": "config.json", "Layers": list(named)}]
     config = json.dumps({"config": run}).encode()
-    return _write(path, {**named, "config.json": config, "manifest.json": json.dumps(manifest).encode()})
+    return write_tar(path, {**named, "config.json": config, "manifest.json": json.dumps(manifest).encode()})
 
 
-def _write(path: Path, members: Mapping[str, bytes]) -> Path:
+def write_tar(path: Path, members: Mapping[str, bytes]) -> Path:
+    """Write a tar of files."""
     with tarfile.open(path, "w") as tar:
         for name, content in members.items():
             entry = tarfile.TarInfo(name)
