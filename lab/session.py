@@ -271,7 +271,7 @@ def _unpack(images: Sequence[Image]) -> None:
         from lab.image.unpack import unpack  # noqa: PLC0415 - only images need it
 
         for image in images:
-            unpack(image)
+            unpack(image, image.root)
 
 
 async def _live(

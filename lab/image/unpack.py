@@ -1,41 +1,80 @@
 """Unpacks the layers of an image into a directory, one over the other.
 
-Rules (OCI image specification, "Image Layer Filesystem Changeset"): an entry replaces what a lower layer has under its
-name, but a directory keeps what is in it; `.wh.NAME` takes NAME away; `.wh..wh..opq` takes away all that lower layers
-have in its directory.
-
-A process of its own does it, with the directory as its root: no name in a layer can lead out of it.  Devices are not
-made, since Machines get theirs from the lab; capabilities of files are not kept; owners are, where the host allows.
+A process of its own does it, with the directory as its root: no name in a layer can lead out of it.  What an image may
+take is bounded (`lab.image.allowance`): a layer is read to its end before anything of it is written, and the process
+may not use much memory.  Capabilities of files are not kept; owners are, where the host allows.
 """
 
 from __future__ import annotations
 
+import bz2
+import errno
+import gzip
+import lzma
 import os
-import shutil
+import resource
+import sys
 import tarfile
 import zlib
-from contextlib import suppress
-from typing import IO, TYPE_CHECKING, NoReturn
+from contextlib import contextmanager
+from importlib.machinery import BuiltinImporter
+from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from lab.errors import LabError
-from lab.image.archive import opened
+from lab.image.allowance import Allowance
+from lab.image.archive import Entry, opened
+from lab.image.changeset import apply
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from lab.image.archive import Image, Layer
 
-_WHITEOUT = ".wh."
-_OPAQUE = ".wh..wh..opq"
+MOST_MEMORY_BYTES = 1024**3  # of the process that unpacks; what it has unpacked is not counted
+_PIECE_BYTES = 1024 * 1024
+_MAGIC_BYTES = 6
+_NO_TAR = (tarfile.ReadError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
+_COMPRESSIONS: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
+}
+if sys.version_info >= (3, 14):
+    _COMPRESSIONS[b"\x28\xb5\x2f\xfd"] = zstd.open
 
 
-def unpack(image: Image) -> None:
-    """Make `image.root`; raise `LabError` when a layer cannot be unpacked."""
+class _Counted:
+    """A layer, decompressed: what is read of it counts, and what is passed over is read."""
+
+    def __init__(self, stream: IO[bytes], allowance: Allowance) -> None:
+        self.tell, self.seekable = stream.tell, stream.seekable
+        self._stream = stream
+        self._allowance = allowance
+
+    def seek(self, position: int) -> int:
+        at = self.tell()
+        if position < at:
+            at = self._stream.seek(0)
+        while at < position and (piece := self.read(min(_PIECE_BYTES, position - at))):
+            at += len(piece)
+        return at
+
+    def read(self, size: int) -> bytes:
+        piece = self._stream.read(size)
+        self._allowance.take(tar_bytes=len(piece))
+        return piece
+
+
+def unpack(image: Image, root: str) -> None:
+    """Make the directory `root` of the image; raise `LabError` when a layer cannot be unpacked."""
     report, write = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(report)
-        _work(image, write)
+        _work(image, root, write)
     os.close(write)
     with os.fdopen(report, errors="replace") as said:
         problem = said.read()
@@ -45,72 +84,55 @@ def unpack(image: Image) -> None:
         raise LabError(f"image {image.name}: cannot be unpacked: {problem or f'wait status {status}'}")
 
 
-def _work(image: Image, write: int) -> NoReturn:
+def _work(image: Image, root: str, write: int) -> NoReturn:
     status = 1
     try:
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
         with opened(image.file) as archive:
             os.umask(0o022)  # for directories that no layer describes
-            os.makedirs(image.root)  # noqa: PTH103 - a string, as mount wants it
-            os.chroot(image.root)
+            os.makedirs(root)  # noqa: PTH103 - a string, as mount wants it
+            os.chroot(root)
             os.chdir("/")
-            _lay(archive, image.layers)
+            sys.meta_path[:] = [BuiltinImporter]  # an import from here on would run a file of the image
+            _lay_all(archive, image.layers)
         status = 0
-    except (OSError, tarfile.TarError, zlib.error, EOFError, LookupError, ValueError) as error:
-        os.write(write, str(error).encode()[:4096])
+    except (LabError, OSError, tarfile.TarError) as error:
+        os.write(write, str(error).encode(errors="backslashreplace")[:4096])
     finally:
         os._exit(status)
 
 
-def _lay(archive: tarfile.TarFile, layers: Iterable[Layer]) -> None:
+def _lay_all(archive: tarfile.TarFile, layers: Iterable[Layer]) -> None:
+    allowance = Allowance.of("/")
     for number, layer in enumerate(layers):
-        stream = archive.extractfile(layer.member)
-        if stream is None:
-            raise LookupError(f"no file {layer.member} in the archive")
         try:
-            apply(stream)
-        except tarfile.ReadError as error:
-            raise tarfile.ReadError(f"layer {number}: expected a tar, as it is or by gzip, got: {error}") from None
+            with _tar_of(archive, layer, allowance) as tar:
+                apply(tar, allowance)
+        except Exception as error:  # whatever a hostile layer leads to
+            raise LabError(f"layer {number}: {_in_words(error, allowance)}") from error
 
 
-def apply(layer: IO[bytes]) -> None:
-    """Lay one layer over what is in the root directory."""
-    own: set[str] = set()
-    with tarfile.open(fileobj=layer, mode="r|*") as entries:
-        entries.extraction_filter = lambda entry, _: entry  # the root directory is the boundary
-        for entry in entries:
-            path = os.path.normpath(f"/{entry.name}")
-            directory, name = os.path.split(path)
-            if name == _OPAQUE:
-                _empty(directory, own)
-            elif name.startswith(_WHITEOUT):
-                _remove(os.path.join(directory, name.removeprefix(_WHITEOUT)))  # noqa: PTH118
-            elif not entry.isdev() or entry.isfifo():
-                own.update(_with_parents(path))
-                if not (entry.isdir() and os.path.isdir(path)):  # noqa: PTH112
-                    _remove(path)
-                entries.extract(entry, "/", numeric_owner=True)
+@contextmanager
+def _tar_of(archive: tarfile.TarFile, layer: Layer, allowance: Allowance) -> Iterator[tarfile.TarFile]:
+    stream = archive.extractfile(layer.member)
+    if stream is None:
+        raise LookupError(f"no file {layer.member} in the archive")
+    begin = stream.read(_MAGIC_BYTES)
+    stream.seek(0)
+    decompress = next((opener for magic, opener in _COMPRESSIONS.items() if begin.startswith(magic)), None)
+    with decompress(stream) if decompress else stream as content:
+        counted = cast("IO[bytes]", _Counted(content, allowance))
+        with tarfile.open(fileobj=counted, mode="r:", tarinfo=Entry) as tar:
+            yield tar
 
 
-def _with_parents(path: str) -> Iterable[str]:
-    while path != "/":
-        yield path
-        path = os.path.dirname(path)  # noqa: PTH120
-
-
-def _empty(directory: str, own: set[str]) -> None:
-    """Take away what is in `directory` and not in `own`."""
-    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
-        for entry in list(entries):
-            if entry.path not in own:
-                _remove(entry.path)
-            elif entry.is_dir(follow_symlinks=False):
-                _empty(entry.path, own)
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)  # noqa: PTH108 - called for every file of an image
-    except IsADirectoryError:
-        shutil.rmtree(path)
-    except (FileNotFoundError, NotADirectoryError):
-        pass
+def _in_words(error: Exception, allowance: Allowance) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return str(allowance.too_large())
+    if isinstance(error, MemoryError):
+        return f"expected names that take less than {MOST_MEMORY_BYTES // 1024**2} MiB of memory to read, got more"
+    if isinstance(error, RecursionError):
+        return "expected directories within each other that Python can walk through, got too many"
+    if isinstance(error, _NO_TAR):
+        return f"expected a tar, as it is or by gzip, got: {error}"
+    return str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -14,24 +15,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FOLDER = "a directory"
+FOLDER, PIPE, DEVICE = "a directory", "a pipe", "a device"
 INDEX = "application/vnd.oci.image.index.v1+json"
-_LINK = b"-> "
+_KINDS = {FOLDER.encode(): tarfile.DIRTYPE, PIPE.encode(): tarfile.FIFOTYPE, DEVICE.encode(): tarfile.CHRTYPE}
+_LINKS = {b"-> ": tarfile.SYMTYPE, b"=> ": tarfile.LNKTYPE}
 
 
-def layer(entries: Mapping[str, str | bytes], *, mode: str = "w:gz") -> bytes:
-    """Return a tar of files; text `-> x` makes a symbolic link to x, `FOLDER` a directory."""
+def layer(entries: Mapping[str, str | bytes | tarfile.TarInfo], *, mode: str = "w:gz") -> bytes:
+    """Return a tar of files, in their order.
+
+    Text `-> x` makes a symbolic link to x, `=> x` a hard link; `FOLDER`, `PIPE` and `DEVICE` are such; a `TarInfo` is
+    taken as it is, with the name.
+    """
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode=mode) as tar:  # type: ignore[call-overload]  # the mode is not a literal
         for name, given in entries.items():
-            content = given if isinstance(given, bytes) else given.encode()
-            entry = tarfile.TarInfo(name)
-            entry.mode = 0o755
-            if given == FOLDER:
-                entry.type = tarfile.DIRTYPE
-            elif content.startswith(_LINK):
-                entry.type, entry.linkname = tarfile.SYMTYPE, content.removeprefix(_LINK).decode()
-            entry.size = len(content) if entry.type == tarfile.REGTYPE else 0
+            content = (
+                b"" if isinstance(given, tarfile.TarInfo) else given if isinstance(given, bytes) else given.encode()
+            )
+            entry = given if isinstance(given, tarfile.TarInfo) else _entry(content)
+            entry.name = name
             tar.addfile(entry, io.BytesIO(content))
     return stream.getvalue()
 
@@ -40,6 +43,23 @@ def libraries_of(program: str | Path) -> dict[str, bytes]:
     """Return by its place in an image each library that a program of this machine loads."""
     listed = subprocess.run(["ldd", program], capture_output=True, text=True, timeout=10, check=True).stdout
     return {path.removeprefix("/"): Path(path).read_bytes() for path in re.findall(r"(/\S+) \(0x", listed)}
+
+
+def claiming(size: int, *, kind: bytes = tarfile.REGTYPE, content: bytes = b"\0" * 4096) -> bytes:
+    """Return a layer with a file that says it has `size` bytes."""
+    entry = tarfile.TarInfo("zeros")
+    entry.size, entry.type = size, kind
+    return gzip.compress(entry.tobuf(tarfile.GNU_FORMAT) + content)
+
+
+def _entry(content: bytes) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo()
+    entry.mode = 0o755
+    entry.type = _KINDS.get(content) or _LINKS.get(content[:3]) or tarfile.REGTYPE
+    if content[:3] in _LINKS:
+        entry.linkname = content[3:].decode()
+    entry.size = len(content) if entry.type == tarfile.REGTYPE else 0
+    return entry
 
 
 class Blobs:

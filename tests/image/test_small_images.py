@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.running import DEADLINE_SECONDS, LAB, PROJECT
-from tests.image.layers import FOLDER, layer, libraries_of, oci_archive
+from tests.image.layers import FOLDER, claiming, layer, libraries_of, oci_archive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,6 +169,18 @@ def test_an_image_that_is_not_there_is_one_line(option: str, expected: str) -> N
     )  # fmt: skip
     assert done.returncode in {1, 2}
     assert expected in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_an_image_that_is_too_large_is_one_line(tmp_path: Path) -> None:
+    archive = oci_archive(tmp_path / "image.tar", [claiming(100 * 1024**3)], Cmd=["true"])
+    config = f"--config={PROJECT / 'fly.toml'}"
+    done = subprocess.run(
+        [*LAB, "run", config, f"--image=oci-archive:{archive}", "--", "true"],
+        capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert ": cannot be unpacked: layer 0: expected files of at most " in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
