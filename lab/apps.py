@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.dockerfile import image_command
+from lab.dockerfile import MOST_BYTES, image_command
 from lab.errors import UsageError
 from lab.start import view
 from lab.topology import HOME, AppSource, check_organisation, group_commands, plan
 from shell.flytoml import FlyTomlError, read
+from shell.flytoml.regular_file import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -143,10 +144,12 @@ def _with_view(source: AppSource) -> AppSource:
 
 
 def _text_of(dockerfile: Path | None) -> str:
+    if dockerfile is None or not dockerfile.exists():
+        return ""
     try:
-        return dockerfile.read_text(errors="replace") if dockerfile and dockerfile.exists() else ""
+        return read_regular(dockerfile, MOST_BYTES).decode(errors="replace")
     except OSError as error:
-        raise UsageError(f"{dockerfile}: expected a Dockerfile, got: {error.strerror}") from None
+        raise UsageError(f"{dockerfile}: the Dockerfile cannot be read: {error.strerror}") from None
 
 
 def _machine_environment() -> dict[str, str]:

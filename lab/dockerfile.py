@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+MOST_BYTES = 1024 * 1024  # of a file that is read as a Dockerfile
 _CONTINUED = re.compile(r"\\[ \t]*\n")
 _INSTRUCTION = re.compile(r"(FROM|CMD|ENTRYPOINT)\s+(.*)", re.IGNORECASE)
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from shell.addresses import AddressKind, take_apart
 from shell.errors import UsageError
+from shell.flytoml.regular_file import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,10 +117,8 @@ def parse_peer_file(text: str, name: str, mode: int) -> PeerFile:
 
 def read_peer_file(path: Path) -> PeerFile:
     """Read a peer file; raise `UsageError` when it is none that can be read."""
-    if path.exists() and not path.is_file():
-        raise UsageError(f"--wireguard: expected a file, got {str(path)!r}")
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             raw, mode = file.read(_MAX_BYTES + 1), os.fstat(file.fileno()).st_mode
     except OSError as error:
         advice = "; sudo may read it" if isinstance(error, PermissionError) else ""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import LabError, UsageError
+from shell.flytoml.regular_file import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,8 @@ def open_archive(name: str) -> int:
 
 def _open(path: str) -> int:
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        with open_regular(Path(path)) as file:
+            return os.dup(file.fileno())
     except OSError as error:
         raise UsageError(f"--image: cannot read {path}: {error.strerror}") from None
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import LabError
+from shell.flytoml.regular_file import read_regular
+
+_MOST_BYTES = 4 * 1024 * 1024  # some 50,000 users
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def _find(lines: list[list[str]], wanted: str) -> list[str] | None:
 
 def _lines(path: Path, fields: int) -> list[list[str]]:
     try:
-        text = path.read_text(errors="replace")
+        text = read_regular(path, _MOST_BYTES).decode(errors="replace")
     except OSError:
         return []
     split = (line.split(":") for line in text.splitlines())

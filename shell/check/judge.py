@@ -18,6 +18,7 @@ from shell.errors import UsageError
 from shell.flytoml import FlyTomlError, ShapeError, document
 from shell.flytoml.config import from_document
 from shell.flytoml.document import NotTomlError, UnreadableError
+from shell.flytoml.regular_file import open_regular
 from shell.flytoml.verdict import Kind, verdict, verdict_of
 
 if TYPE_CHECKING:
@@ -99,10 +100,10 @@ def _by_the_rules(found: Document) -> tuple[str, list[Finding]]:
 
 def _text(dockerfile: Path | None) -> str | None:
     """Return the text of a Dockerfile; what is not there or no file is the build's affair."""
-    if dockerfile is None or not dockerfile.is_file():
+    if dockerfile is None:
         return None
     try:
-        with dockerfile.open("rb") as file:
+        with open_regular(dockerfile) as file:
             return file.read(_MOST_BYTES).decode(errors="replace")
-    except OSError:
+    except (OSError, ValueError):  # ValueError for a name with NUL in it
         return None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from shell.errors import UsageError
 from shell.escape import printable
@@ -14,6 +15,7 @@ from shell.output import NOT_WELL, WELL, open_screen, print_json
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from shell.check.finding import Finding
     from shell.check.judge import Judgement
@@ -30,6 +32,7 @@ It asks nobody: no account, no network. Status 1 when there is an error, with --
 cannot be read.
 """
 FORMATS = ("text", "json", "sarif", "github")
+_OPEN_ALREADY = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/\d+")  # the second as in `--ips <(fly ips list --json)`
 _OTHERS = ("fly.json", "fly.yaml", "fly.yml")
 
 # ruff: noqa: PLC0415
@@ -103,11 +106,20 @@ def _of_addresses(name: str, app_name: str) -> list[Finding]:
 
     file = "fly ips list" if name == "-" else name
     try:
-        with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as stream:
+        with _opened(name) as stream:
             content = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"--ips: cannot read {name or 'a file without a name'}: {error.strerror}") from error
     return [replace(finding, file=file) for finding in judge_addresses(content, app_name)]
+
+
+def _opened(name: str) -> AbstractContextManager[BinaryIO]:
+    """Open the file, or the pipe that the shell has opened for this process."""
+    from shell.flytoml.regular_file import open_regular
+
+    if name == "-":
+        return nullcontext(sys.stdin.buffer)
+    return Path(name).open("rb") if _OPEN_ALREADY.fullmatch(name) else open_regular(Path(name))
 
 
 def _show(

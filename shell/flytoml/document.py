@@ -6,9 +6,7 @@ text, nesting without end) is an error within a bound of time and memory.
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 import tomllib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from shell.flytoml.gotext import INT64_MAX
 from shell.flytoml.keypaths import key_paths
 from shell.flytoml.lines import Lines
 from shell.flytoml.newer import as_1_0
+from shell.flytoml.regular_file import IrregularError, read_regular
 from shell.flytoml.table import Table
 
 if TYPE_CHECKING:
@@ -89,8 +88,6 @@ def document(path: Path) -> Document:
 
 def _text(path: Path) -> str:
     content = _content(path)
-    if len(content) > MAX_FILE_BYTES:
-        raise UnreadableError(f"{path}: expected a fly.toml of at most {MAX_FILE_BYTES} bytes, got a larger file")
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -100,24 +97,14 @@ def _text(path: Path) -> str:
 
 def _content(path: Path) -> bytes:
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if not stat.S_ISREG(mode):
-                raise UnreadableError(f"{path}: expected a fly.toml, got {_kind(mode)}")
-            return file.read(MAX_FILE_BYTES + 1)
+        return read_regular(path, MAX_FILE_BYTES)
+    except IrregularError as error:
+        advice = f"name a regular file of at most {MAX_FILE_BYTES} bytes"
+        raise UnreadableError(f"{path}: expected a fly.toml, got {error.got}; {advice}") from error
     except OSError as error:
         raise UnreadableError(f"{path}: expected a fly.toml, got: {error.strerror}") from error
     except ValueError as error:
         raise UnreadableError(f"{str(path)!r:.99}: expected the path of a fly.toml, got one with NUL in it") from error
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # or a pipe would wait for its other end
-
-
-def _kind(mode: int) -> str:
-    kinds = {stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
-    return kinds.get(stat.S_IFMT(mode), "what is no regular file")
 
 
 def _parsed(path: Path, text: str) -> dict[str, Any]:

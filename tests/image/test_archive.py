@@ -54,6 +54,14 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         open_archive(f"oci-archive:{tmp_path / 'none.tar'}")
 
 
+def test_a_pipe_and_a_device_are_no_archive_and_are_told_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    for name, kind in (("pipe", "a pipe"), ("zero", "a device")):
+        with pytest.raises(UsageError, match=rf"--image: cannot read .*/{name}: expected a regular file, got {kind}; "):
+            open_archive(f"oci-archive:{tmp_path / name}")
+
+
 @pytest.mark.parametrize("mode", ["w:", "w:gz"])
 def test_the_table_counts_compressed_bytes(tmp_path: Path, mode: str) -> None:
     content = layer({"zeros": "0" * 3_000_000}, mode=mode)

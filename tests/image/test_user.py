@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,6 +35,13 @@ def test_a_user_is_looked_up_by_name_then_by_number(tmp_path: Path, user: str, e
     (tmp_path / "etc/passwd").write_text(USERS)
     (tmp_path / "etc/group").write_text(GROUPS)
     assert identity_of(user, tmp_path) == expected
+
+
+def test_a_table_of_users_that_has_no_end_is_none(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    os.mkfifo(tmp_path / "etc/passwd")
+    (tmp_path / "etc/group").symlink_to("/dev/zero")
+    assert identity_of("12345:6", tmp_path) == Identity(12345, 6, (), "/")
 
 
 @pytest.mark.parametrize("user", ["nobody-here", "0:nobody-here"])

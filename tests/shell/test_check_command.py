@@ -225,6 +225,23 @@ def test_the_addresses_are_checked_from_a_file_and_from_stdin(
     assert capsys.readouterr().out == "fly.toml and its addresses: nothing to complain of\n"
 
 
+@pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"])
+def test_the_addresses_come_through_a_pipe_that_the_shell_has_opened(name: str, write: Write) -> None:
+    path = write(GOOD).resolve()
+    done = subprocess.run(
+        [sys.executable, "-m", "shell", "check", str(path), "--ips", name], cwd=Path(__file__).parents[2],
+        input=json.dumps([ADDRESS]), capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_dockerfile_that_has_no_end_is_the_build_s_affair(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo("pipe")
+    for name in ("/dev/zero", "pipe", "a\\u0000b"):
+        write(f'{GOOD}\n[build]\ndockerfile = "{name}"\n')
+        assert main(["check"]) == 0, capsys.readouterr()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -235,7 +252,13 @@ def test_the_addresses_are_checked_from_a_file_and_from_stdin(
         (["--ips", ""], "--ips: cannot read a file without a name: Is a directory"),
         (["--ips", "."], "--ips: cannot read .: Is a directory"),
         (["--ips", "fly.toml"], "--ips: expected the output of `fly ips list --json`"),
-        (["--ips", "/dev/zero"], "got more than"),
+        (["--ips", "large.json"], "got more than"),
+        (
+            ["--ips", "/dev/zero"],
+            "--ips: cannot read /dev/zero: expected a regular file, got a device; name such a file",
+        ),
+        (["--ips", "pipe"], "--ips: cannot read pipe: expected a regular file, got a pipe; name such a file"),
+        (["pipe"], "pipe: expected a fly.toml, got a pipe; name a regular file of at most 1048576 bytes"),
         (["--format", "xml"], "invalid choice: 'xml'"),
         (["--json", "--format", "sarif"], "not allowed with argument"),
         (["/dev/zero"], "expected a fly.toml, got a device"),
@@ -245,6 +268,8 @@ def test_what_cannot_be_read_is_one_line_and_status_2(
     arguments: list[str], words: str, write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(GOOD)
+    Path("large.json").write_bytes(b" " * (2 << 20))
+    os.mkfifo("pipe")
     assert main(["check", *arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""

@@ -160,7 +160,8 @@ def test_a_nameserver_is_the_third_address_of_its_network() -> None:
 def test_what_is_no_file_is_a_usage_error_and_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large").write_bytes(b"#" * 70_000)
-    for name in ("missing", "pipe", "large", "."):
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    for name in ("missing", "pipe", "large", ".", "zero"):
         with pytest.raises(UsageError, match="--wireguard: "):
             read_peer_file(tmp_path / name)
 
