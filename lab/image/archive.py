@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Docker's, for an image without one
+_MOST_SHOWN = 500  # characters of an error
 _MOST_HEADER_BYTES = 1024 * 1024
 _LONG_HEADERS = {
     tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
@@ -75,11 +76,12 @@ def read(name: str, file: int) -> Image:
     try:
         with opened(file) as archive:
             config, layers = chosen(archive)
-            return _image(name, file, config, layers)
+            sizes = [archive.getmember(member).size for member in layers]
+            return _image(name, file, config, list(zip(layers, sizes, strict=True)))
     except UnfitError as error:
         raise UsageError(f"image {name}: {error}") from None
     except (tarfile.TarError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        got = f"{type(error).__name__}: {error}"
+        got = f"{type(error).__name__}: {error}"[:_MOST_SHOWN]
         raise UsageError(f"image {name}: expected one image in an OCI or Docker archive, got {got}") from None
 
 

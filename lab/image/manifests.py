@@ -29,7 +29,7 @@ _REFERENCE = "org.opencontainers.image.ref.name"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _ZSTD_SINCE = (3, 14)  # the first Python that reads it
 _MOST_JSON_BYTES = 4 * 1024 * 1024
-_MOST_MEMBERS = 100_000
+_MOST_MEMBERS = 10_000
 
 
 class UnfitError(Exception):
@@ -45,27 +45,28 @@ class _Manifest:
     name: str
 
 
-def chosen(archive: tarfile.TarFile) -> tuple[dict[str, Any], list[tuple[str, int]]]:
-    """Return the configuration of the image, and the member and stored size of each layer; raise `UnfitError`."""
+def chosen(archive: tarfile.TarFile) -> tuple[dict[str, Any], list[str]]:
+    """Return the configuration of the image, and the member that holds each layer; raise `UnfitError`."""
     members = _members(archive)
     config, layers = _by_index(archive, members) if "index.json" in members else _by_docker_s_manifest(archive)
-    _require_readable(archive, [member for member, _ in layers])
+    _require_readable(archive, layers)
     return config, layers
 
 
 def _members(archive: tarfile.TarFile) -> set[str]:
     names: set[str] = set()
     for entry in archive:
+        if entry.issparse():  # tarfile would look for ever for a part that the map of such a file leaves out
+            raise UnfitError(f"expected an archive without sparse files, got {entry.name!a:.99}; write it anew")
         names.add(entry.name)
         if len(names) > _MOST_MEMBERS:
             raise UnfitError(f"expected an archive of at most {_MOST_MEMBERS} files, got more")
     return names
 
 
-def _by_index(archive: tarfile.TarFile, members: set[str]) -> tuple[dict[str, Any], list[tuple[str, int]]]:
+def _by_index(archive: tarfile.TarFile, members: set[str]) -> tuple[dict[str, Any], list[str]]:
     manifest = _for_this_machine(archive, _images(archive, members))
-    layers = [(_blob(layer), layer["size"]) for layer in manifest["layers"]]
-    return _json(archive, _blob(manifest["config"])), layers
+    return _json(archive, _blob(manifest["config"])), [_blob(layer) for layer in manifest["layers"]]
 
 
 def _images(archive: tarfile.TarFile, members: set[str]) -> list[_Manifest]:
@@ -106,17 +107,16 @@ def _for_this_machine(archive: tarfile.TarFile, images: Sequence[_Manifest]) -> 
     if not fitting:
         got = ", ".join(sorted(there)) or "no image"
         advice = f"build it with --platform {wanted[0]}"
-        raise UnfitError(f"expected an image for {wanted[0]}, the platform of this machine, got {got}; {advice}")
+        raise UnfitError(f"expected an image for {wanted[0]}, the platform of this machine, got {got:.300}; {advice}")
     _require_one(image.name for image in fitting)
     return fitting[0].content
 
 
-def _by_docker_s_manifest(archive: tarfile.TarFile) -> tuple[dict[str, Any], list[tuple[str, int]]]:
+def _by_docker_s_manifest(archive: tarfile.TarFile) -> tuple[dict[str, Any], list[str]]:
     manifests = _json(archive, "manifest.json")
     _require_one((manifest.get("RepoTags") or [manifest["Config"]])[0] for manifest in manifests)
     manifest = manifests[0]
-    layers = [(str(name), archive.getmember(name).size) for name in manifest["Layers"]]
-    return _json(archive, manifest["Config"]), layers
+    return _json(archive, manifest["Config"]), [str(name) for name in manifest["Layers"]]
 
 
 def _require_one(names: Iterable[str]) -> None:

@@ -52,6 +52,18 @@ def claiming(size: int, *, kind: bytes = tarfile.REGTYPE, content: bytes = b"\0"
     return gzip.compress(entry.tobuf(tarfile.GNU_FORMAT) + content)
 
 
+def sparse_file(size: int, *parts: tuple[int, int], content: bytes = b"x" * 512, more: bool = False) -> bytes:
+    """Return a layer with a sparse file in GNU's format: `parts` of it are there, and with `more` its map goes on."""
+    header = bytearray(tarfile.TarInfo("sparse").tobuf(tarfile.GNU_FORMAT))
+    for number, part in enumerate(parts):
+        header[386 + 24 * number : 410 + 24 * number] = b"%011o\0%011o\0" % part
+    header[124:136] = b"%011o\0" % sum(size for _, size in parts)
+    header[156:157], header[482], header[483:495] = tarfile.GNUTYPE_SPARSE, more, b"%011o\0" % size
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return gzip.compress(bytes(header) + content + b"\0" * 1024)
+
+
 def _entry(content: bytes) -> tarfile.TarInfo:
     entry = tarfile.TarInfo()
     entry.mode = 0o755

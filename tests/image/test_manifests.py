@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import platform
@@ -14,7 +15,7 @@ from lab.image import manifests
 from lab.image.archive import Image, read
 from lab.image.platforms import platforms_of
 from lab.image.storage import open_archive
-from tests.image.layers import Blobs, layer, write_tar
+from tests.image.layers import Blobs, layer, sparse_file, write_tar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,4 +173,11 @@ def test_a_name_that_says_it_has_gigabytes_is_not_read_into_memory(tmp_path: Pat
     path.write_bytes(header)
     os.truncate(path, 1 << 31)
     with pytest.raises(UsageError, match="ReadError: a header of 1073741824 bytes, expected at most 1048576"):
+        image_in(path)
+
+
+def test_an_archive_with_a_sparse_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "image.tar"
+    path.write_bytes(gzip.decompress(sparse_file(2000, (1000, 10), (500, 10))))
+    with pytest.raises(UsageError, match=r"^image mine: expected an archive without sparse files, got 'sparse'"):
         image_in(path)

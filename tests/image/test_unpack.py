@@ -17,7 +17,7 @@ import pytest
 from lab.errors import LabError
 from lab.image import allowance, unpack
 from lab.image.changeset import apply
-from tests.image.layers import FOLDER, claiming, layer
+from tests.image.layers import FOLDER, claiming, layer, sparse_file
 from tests.image.unpacked import needs_root, tree, unpacked
 
 if TYPE_CHECKING:
@@ -26,18 +26,6 @@ if TYPE_CHECKING:
 pytestmark = needs_root
 GIB = 1024**3
 MAGIC = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
-
-
-def sparse_file(size: int, *parts: tuple[int, int], content: bytes = b"x" * 512, more: bool = False) -> bytes:
-    """Return a layer with a sparse file in GNU's format: `parts` of it are there, and with `more` its map goes on."""
-    header = bytearray(tarfile.TarInfo("sparse").tobuf(tarfile.GNU_FORMAT))
-    for number, part in enumerate(parts):
-        header[386 + 24 * number : 410 + 24 * number] = b"%011o\0%011o\0" % part
-    header[124:136] = b"%011o\0" % sum(size for _, size in parts)
-    header[156:157], header[482], header[483:495] = tarfile.GNUTYPE_SPARSE, more, b"%011o\0" % size
-    header[148:156] = b" " * 8
-    header[148:156] = b"%06o\0 " % sum(header)
-    return gzip.compress(bytes(header) + content + b"\0" * 1024)
 
 
 def test_a_file_of_a_hundred_gigabytes_is_refused_before_a_byte_is_written(tmp_path: Path) -> None:
