@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lab.ground import MachineProcess, NamespaceGround
     from lab.idmap import Range
     from lab.image.archive import Image
-    from lab.start.launcher import Launcher
+    from lab.start.launcher import Launcher, OwnNetwork
     from lab.supervisor import Lab
     from lab.topology import Network, Topology
     from lab.wire import Wiring
@@ -220,13 +220,14 @@ def _within(topology: Topology, options: LabOptions, work: Work, log: LineLog) -
 
         try:
             launcher = Launcher(options.disk_mb)
-            _unpack(topology.images)
             from lab.wire import Wiring  # noqa: PLC0415 - heavy, and the zygote begins meanwhile
 
             _insist_on_a_boundary(launcher.wait_until_ready(), options)
             _raise_descriptor_limit()
+            machines = launcher.networks(len(topology.machines))
+            _unpack(topology.images, machines)
             shells = launcher.networks(len(topology.shells), shells=True)
-            wiring = Wiring.lay(topology, [*launcher.networks(len(topology.machines)), *shells])
+            wiring = Wiring.lay(topology, [*machines, *shells])
             ends = _lay_for_laptops(topology, wiring, launcher) if options.laptop else {}
             return asyncio.run(_live(topology, options, launcher, wiring, ends, log, door, work))
         except CommandError as error:
@@ -266,12 +267,12 @@ def _ids_for(images: Sequence[Image]) -> tuple[Range, Range] | None:
     return granted_ids(images)
 
 
-def _unpack(images: Sequence[Image]) -> None:
+def _unpack(images: Sequence[Image], machines: Sequence[OwnNetwork]) -> None:
     if images:
         from lab.image.unpack import unpack  # noqa: PLC0415 - only images need it
 
         for image in images:
-            unpack(image, image.root)
+            unpack(image, image.root, machines[0].users)
 
 
 async def _live(

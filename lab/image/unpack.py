@@ -1,8 +1,9 @@
 """Unpacks the layers of an image into a directory, one over the other.
 
-A process of its own does it, with the directory as its root: no name in a layer can lead out of it.  What an image may
-take is bounded (`lab.image.allowance`): a layer is read to its end before anything of it is written, and the process
-may not use much memory.  Capabilities of files are not kept; owners are, where the host allows.
+A process of its own does it, as a Machine's root and with the directory as its root: no name in a layer can lead out of
+it, and owners are those that the Machine sees, where the host allows.  What an image may take is bounded
+(`lab.image.allowance`): a layer is read to its end before anything of it is written, and the process may not use much
+memory.  Capabilities of files are not kept.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from lab.errors import LabError
 from lab.image.allowance import Allowance
 from lab.image.archive import Entry, opened
 from lab.image.changeset import apply
+from lab.start.confine import become_root_of
+from lab.start.ids import of_machines
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -68,13 +71,16 @@ class _Counted:
         return piece
 
 
-def unpack(image: Image, root: str) -> None:
-    """Make the directory `root` of the image; raise `LabError` when a layer cannot be unpacked."""
+def unpack(image: Image, root: str, users: int | None) -> None:
+    """Make the directory `root` of the image; raise `LabError` when a layer cannot be unpacked.
+
+    `users` is the user namespace of a Machine, where Machines have one.
+    """
     report, write = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(report)
-        _work(image, root, write)
+        _work(image, root, users, write)
     os.close(write)
     with os.fdopen(report, errors="replace") as said:
         problem = said.read()
@@ -84,13 +90,16 @@ def unpack(image: Image, root: str) -> None:
         raise LabError(f"image {image.name}: cannot be unpacked: {problem or f'wait status {status}'}")
 
 
-def _work(image: Image, root: str, write: int) -> NoReturn:
+def _work(image: Image, root: str, users: int | None, write: int) -> NoReturn:
     status = 1
     try:
         resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
         with opened(image.file) as archive:
             os.umask(0o022)  # for directories that no layer describes
             os.makedirs(root)  # noqa: PTH103 - a string, as mount wants it
+            if users is not None:
+                os.chown(root, *of_machines().root)
+                become_root_of(users)
             os.chroot(root)
             os.chdir("/")
             sys.meta_path[:] = [BuiltinImporter]  # an import from here on would run a file of the image

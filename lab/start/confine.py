@@ -35,11 +35,7 @@ class Confinement:
         Without one, where the host has none to give, this process stays who it is and gives up the rest.
         """
         if users is not None:
-            ns.setns(users)
-            with suppress(PermissionError):  # one group is mapped, and no other can be had
-                os.setgroups([])
-            os.setresgid(0, 0, 0)
-            os.setresuid(0, 0, 0)
+            become_root_of(users)
         privileges.hide_memory()
         privileges.leave_keyrings()
         _limit(limits["memory_mb"], alone=users is not None)
@@ -47,6 +43,15 @@ class Confinement:
         if self.call_filter:
             call_filter.install(self.call_filter)
         privileges.keep_only(rules.KEPT_CAPABILITIES)
+
+
+def become_root_of(users: int) -> None:
+    """Enter a user namespace, and be its root from here on."""
+    ns.setns(users)
+    with suppress(PermissionError):  # one group is mapped, and no other can be had
+        os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
 
 
 def refuses_filters() -> str:

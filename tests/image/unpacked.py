@@ -27,7 +27,7 @@ def unpacked(tmp_path: Path, *layers: bytes | Mapping[str, str | bytes | TarInfo
     contents = [each if isinstance(each, bytes) else layer(each) for each in layers]
     root = tmp_path / "outside" / "root"
     shutil.rmtree(root, ignore_errors=True)
-    unpack(read("mine", open_archive(f"oci-archive:{oci_archive(tmp_path / 'image.tar', contents)}")), str(root))
+    unpack(read("mine", open_archive(f"oci-archive:{oci_archive(tmp_path / 'image.tar', contents)}")), str(root), None)
     return root
 
 
