@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lab import namespaces as ns
-from lab.clone import clone
+from lab.clone import clone, held
 from lab.errors import LabError, RefusedError
 from lab.linux import mounts
 from lab.processes import directory
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 MOST_MESSAGE_BYTES = 4096
 _FRESH = ns.CLONE_NEWNS | ns.CLONE_NEWUTS | ns.CLONE_NEWIPC | ns.CLONE_NEWCGROUP | ns.CLONE_NEWPID
+_NAMES = {ns.CLONE_NEWUSER: "user", ns.CLONE_NEWNET: "net"}
 _JOINED = _FRESH | ns.CLONE_NEWNET
 
 
@@ -105,23 +106,12 @@ def _try_attributes(lacking: list[str]) -> None:
 
 
 def _namespaces(mapped: ids.Ids, *kinds: int) -> list[int]:
-    """Return a descriptor of a fresh namespace of each kind; the user namespace, which is among them, owns the rest."""
-    names = {ns.CLONE_NEWUSER: "user", ns.CLONE_NEWNET: "net"}
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        child = clone(sum(kinds), sibling=False)
-        if child == 0:
-            ours.close()
-            theirs.recv(1)  # until the lab's end of it is closed
-            os._exit(0)
-        try:
-            place = directory(child)
-            for name, text in zip(("uid_map", "gid_map"), mapped.text(), strict=True):
-                _write(f"{place}/{name}", text)
-            return [os.open(f"{place}/ns/{names[kind]}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
-        finally:
-            ours.close()
-            os.waitpid(child, 0)
+    """Return descriptors of fresh namespaces, one of each kind; the user namespace among them owns the rest."""
+    with held(sum(kinds)) as holder:
+        place = directory(holder)
+        for name, text in zip(("uid_map", "gid_map"), mapped.text(), strict=True):
+            _write(f"{place}/{name}", text)
+        return [os.open(f"{place}/ns/{_NAMES[kind]}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
 
 
 def _write(path: str, text: str) -> None:
@@ -204,12 +194,11 @@ class _Zygote:
         with socket.socket(fileno=os.dup(conversation)) as asker:
             for _ in range(count):
                 if self._confined:
-                    users, network = _namespaces(mapped, ns.CLONE_NEWUSER, ns.CLONE_NEWNET)
-                    pair = [network, users]
+                    descriptors = _namespaces(mapped, ns.CLONE_NEWNET, ns.CLONE_NEWUSER)
                 else:
-                    pair = [ns.new_network_namespace()]
-                socket.send_fds(asker, [b"."], pair)
-                for descriptor in pair:
+                    descriptors = [ns.new_network_namespace()]
+                socket.send_fds(asker, [b"."], descriptors)
+                for descriptor in descriptors:
                     os.close(descriptor)
 
     def _execute(self, conversation: int) -> None:
