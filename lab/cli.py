@@ -292,6 +292,10 @@ def _whole(text: str) -> int:
 def main(argv: Sequence[str]) -> int:
     """Do what the command line asks; return the exit status."""
     arguments = build_parser().parse_args(argv)
+    if given := getattr(arguments, "secret", []):
+        from lab.linux import own_arguments  # noqa: PLC0415 - only this option needs it
+
+        own_arguments.hide(given)  # before the first fork, so that no process of the lab shows a secret
     try:
         return _do(arguments)
     except UsageError as error:
