@@ -30,8 +30,8 @@ class Ids:
 
     @property
     def own(self) -> bool:
-        """Whether a Machine's root is somebody else than the lab's."""
-        return self.root != (0, 0)
+        """Whether a Machine's root is another user than the lab's, and in another group."""
+        return 0 not in self.root
 
     def text(self) -> tuple[str, str]:
         """Return what to write to uid_map and gid_map."""
@@ -71,8 +71,8 @@ def mapped(lab: tuple[Extent, ...]) -> tuple[Extent, ...]:
 
 def high_range(lab: tuple[Extent, ...]) -> tuple[int, int]:
     """Return the first and the number of the ids that Machines get in a lab whose root is root outside; 0 if none."""
-    inside, _, count = max(lab, key=lambda extent: extent[2])
-    first, end = max(inside, 1), inside + count
+    without_root = [(max(inside, 1), inside + count) for inside, _, count in lab]
+    first, end = max(without_root, key=lambda ids: ids[1] - ids[0])
     if first <= FIRST and end >= FIRST + COUNT:
         return FIRST, COUNT
     taken = min(COUNT, end - first)
