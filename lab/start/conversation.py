@@ -36,7 +36,7 @@ def packed(request: dict[str, Any]) -> bytes:
 def receive_request(conversation: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """Wait for the request and its descriptors; raise `ConnectionError` when the lab ends first."""
     data, descriptors = receive(conversation, _LENGTH.size + MOST_REQUEST_BYTES)
-    while data and len(data) < _LENGTH.size + _LENGTH.unpack_from(data)[0]:
+    while data and len(data) < _size_of(data):
         piece = conversation.recv(MOST_REQUEST_BYTES)
         if not piece:
             raise ConnectionError("the lab ended in the middle of a request")
@@ -44,6 +44,12 @@ def receive_request(conversation: socket.socket) -> tuple[dict[str, Any], list[i
     if not data:
         raise ConnectionError("the lab ended before a request")
     return json.loads(data[_LENGTH.size :]), descriptors
+
+
+def _size_of(data: bytes) -> int:
+    """Return how large the message is that begins with `data`, or at least."""
+    length = _LENGTH.unpack_from(data)[0] if len(data) >= _LENGTH.size else 0
+    return _LENGTH.size + int(length)
 
 
 def receive(link: socket.socket, most_bytes: int) -> tuple[bytes, list[int]]:

@@ -60,12 +60,16 @@ def write(files: Mapping[str, str], owner: tuple[int, int]) -> None:
 
 
 def copy(source: str, target: str, owner: tuple[int, int]) -> None:
-    """Copy what everybody may read below the directory `source` to `target`, which is made; `owner` owns the copy."""
+    """Copy what everybody may read below the directory `source` to `target`, which is made; `owner` owns the copy.
+
+    Its modes are those of the host, whatever umask this process has.
+    """
     _copy(source, target, owner, _MOST_BYTES)
 
 
 def _copy(source: str, target: str, owner: tuple[int, int], room: int) -> int:
     os.mkdir(target)  # noqa: PTH102 - strings: there are a thousand files, and the lab's start waits for them
+    os.chmod(target, 0o755)  # noqa: PTH101, S103 - likewise; every user of the Machine reads it
     with os.scandir(source) as entries:
         for entry in entries:
             place = f"{target}/{entry.name}"
@@ -86,11 +90,11 @@ def _copy(source: str, target: str, owner: tuple[int, int], room: int) -> int:
 def _copy_file(source: str, target: str, status: os.stat_result, owner: tuple[int, int]) -> None:
     reading = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        mode = status.st_mode & 0o777
-        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.sendfile(writing, reading, 0, _MOST_FILE_BYTES)
             os.fchown(writing, *owner)
+            os.fchmod(writing, status.st_mode & 0o777)
         finally:
             os.close(writing)
     finally:
