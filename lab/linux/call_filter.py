@@ -78,11 +78,10 @@ def program(
     one of the values; `clone` and `unshare` are refused for a new user namespace, and clone3, whose arguments the
     filter cannot see, does not exist (ENOSYS), so that libc calls clone.
     """
-    audit, numbering = _ARCHITECTURES.get(machine or os.uname().machine, (0, 0))
+    machine = machine or os.uname().machine
+    audit, numbering = _ARCHITECTURES.get(machine, (0, 0))
     if not audit:
-        raise RefusedError(
-            f"seccomp on {os.uname().machine}, expected one of {', '.join(_ARCHITECTURES)}", errno.ENOSYS
-        )
+        raise RefusedError(f"seccomp on {machine}, expected one of {', '.join(_ARCHITECTURES)}", errno.ENOSYS)
     number = {name: both[numbering] for name, both in _NUMBERS.items()}
     no, unknown = _REFUSE | errno.EPERM, _REFUSE | errno.ENOSYS
     made = [(_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 1, 0, audit), (_RETURN, 0, 0, unknown)]

@@ -24,7 +24,8 @@ class Rule:
     source: str = DOCKER
 
 
-# capabilities(7), by number: all that are not here are dropped, too, and are not on Docker's list either.
+# capabilities(7), by number: the three with a rule of ours are on Docker's list; all that are not here are dropped, and
+# are not on that list.
 CAPABILITIES = {
     0: Rule("CAP_CHOWN", kept=True, why="give files to the app's own user"),
     1: Rule("CAP_DAC_OVERRIDE", kept=True, why="root reads and writes the files of the Machine's users"),
@@ -37,9 +38,11 @@ CAPABILITIES = {
     10: Rule("CAP_NET_BIND_SERVICE", kept=True, why="listen on ports below 1024"),
     18: Rule("CAP_SYS_CHROOT", kept=True, why="mail and file servers confine themselves with it"),
     31: Rule("CAP_SETFCAP", kept=True, why="give capabilities to the Machine's own programs"),
-    13: Rule("CAP_NET_RAW", kept=False, why="forge the addresses of other Machines; ping needs no raw socket"),
-    27: Rule("CAP_MKNOD", kept=False, why="make devices of the host"),
-    29: Rule("CAP_AUDIT_WRITE", kept=False, why="write to the host's audit log"),
+    13: Rule(
+        "CAP_NET_RAW", kept=False, why="forge the addresses of other Machines; ping needs no raw socket", source="ours"
+    ),
+    27: Rule("CAP_MKNOD", kept=False, why="make devices of the host", source="ours"),
+    29: Rule("CAP_AUDIT_WRITE", kept=False, why="write to the host's audit log", source="ours"),
     2: Rule("CAP_DAC_READ_SEARCH", kept=False, why="open the host's files by their number"),
     12: Rule("CAP_NET_ADMIN", kept=False, why="take the addresses of other Machines"),
     19: Rule("CAP_SYS_PTRACE", kept=False, why="read the memory of the Machine's init"),
