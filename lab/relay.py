@@ -10,6 +10,7 @@ import os
 import select
 
 _PIECE = 65536
+_LARGEST_PIPE = 1024 * 1024  # what a program may make its end hold: fs.pipe-max-size
 
 
 def open_pipes() -> tuple[list[int], list[int]]:
@@ -35,9 +36,9 @@ def carry(ours: list[int], until: int) -> None:
             if until in readable:
                 break
             keys.go_on(readable=0 in readable, writable=bool(writable))
-        for source, target in targets.items():  # what it said last is in the pipes by now
-            while _is_readable(source) and _copy(source, target):
-                pass
+        for source, target in targets.items():
+            if _is_readable(source):  # one read takes what it said last, and no more of a child that it left behind
+                _copy(source, target, _LARGEST_PIPE)
     finally:
         keys.end()
         for descriptor in from_program:
@@ -83,9 +84,9 @@ def _is_readable(source: int) -> bool:
     return bool(select.select([source], [], [], 0)[0])
 
 
-def _copy(source: int, target: int) -> bool:
+def _copy(source: int, target: int, most: int = _PIECE) -> bool:
     """Copy what there is; return whether it was anything: nothing is the end."""
-    said = os.read(source, _PIECE)
+    said = os.read(source, most)
     left = said
     while left:
         left = left[os.write(target, left) :]
