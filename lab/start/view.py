@@ -2,13 +2,15 @@
 
 Rules (ours; lab/start/rules.py has the rest of the table):
 
-- The app's directory is that of its fly.toml.  It may not be a home directory or contain one: a Machine would show
-  what the caller keeps there.
+- The app's directory is that of its fly.toml.  It may not be a home directory or contain one, nor be one that every
+  user writes to, such as /tmp: a Machine would show what the caller and others keep there.
 - Each word of a command may be a program, which is found as a shell finds it.  A link is followed step by step; a
-  script's `#!` line names another program.
+  script's `#!` line names another program.  Only what can be executed is a program: a script of the app cannot have a
+  key shown by naming it.
 - The installation of PREFIX/bin/NAME is what PREFIX has of the directories that installations have, and nothing else of
   it: a PREFIX is often somebody's home directory.  A virtual environment is an installation, and so is the Python that
   it was made with; a package that it finds by a .pth file (`pip install -e`) belongs to it.
+- What a link on the way leads to is shown at its own path, too, and first: the Machine follows links itself.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import pwd
 import re
 import shlex
 import shutil
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +36,7 @@ _PROGRAM_DIRECTORIES = {"bin", "sbin"}
 _MOST_PROGRAMS = 100  # with the links and scripts on the way to them
 _MOST_LINE_BYTES = 256
 _FIRST_USER, _NOBODY = 1000, 65534
+_OF_ITS_OWN = ("/etc", "/proc", "/sys", "/dev")
 _MADE_WITH = re.compile(r"^home\s*=\s*(\S.*?)\s*$", re.MULTILINE)
 
 
@@ -45,7 +49,8 @@ def check_directory(directory: Path, where: str) -> None:
             f"directory of its fly.toml, and there that has the home directory {inner} in it; move the app into a "
             f"directory of its own"
         )
-    if directory == Path(directory.anchor) or directory.parts[1] in {"etc", "proc", "sys", "dev", "run"}:
+    of_the_system = directory == Path(directory.anchor) or directory.parts[1] in {"etc", "proc", "sys", "dev", "run"}
+    if of_the_system or directory.stat().st_mode & stat.S_ISVTX:
         raise UsageError(f"{where}: expected a fly.toml in a directory of its own, got one in {directory}")
 
 
@@ -54,36 +59,40 @@ def installations(argv: Sequence[str], path: str, directory: Path) -> tuple[str,
 
     `path` is the PATH of the Machine.  A program that is not found needs nothing: its start says so.
     """
-    found: dict[str, None] = {}
+    found = set[str]()
     todo, seen = [program for word in _words(argv) if (program := _find(word, path, directory))], set[str]()
     while todo and len(seen) < _MOST_PROGRAMS:
         program = todo.pop()
         if program and program not in seen:
             seen.add(program)
             for part in _installation(Path(program)):
-                if not _is_shown(part, directory):
-                    found[part] = None
+                found.update(place for place in (part, os.path.realpath(part)) if not _is_shown(place, directory))
             todo += _further(program, path, directory)
     return tuple(_outermost(found))
 
 
 def unseen(argv: Sequence[str], shown: Iterable[str], directory: Path) -> list[str]:
     """Return the words of a command that name something of the host that the Machine does not show."""
-    words = [word for word in _words(argv) if word.startswith("/") and os.path.exists(word)]  # noqa: PTH110
+    places = (*shown, *_OF_ITS_OWN)
+
+    def is_there(path: str) -> bool:
+        return _is_shown(path, directory) or any(_is_below(path, place) for place in places)
+
     return [
         word
-        for word in words
-        if not _is_shown(word, directory)
-        and not any(_is_below(word, place) for place in shown)
-        and not any(_is_below(word, f"/{name}") for name in ("etc", "proc", "sys", "dev"))
-    ]
+        for word in _words(argv)
+        if word.startswith("/") and os.path.exists(word)  # noqa: PTH110
+        and not any(_is_below(word, place) for place in _OF_ITS_OWN)
+        and not (is_there(word) and is_there(os.path.realpath(word)))
+    ]  # fmt: skip
 
 
 def _homes() -> Iterator[Path]:
-    yield Path.home()
+    with suppress(RuntimeError):  # a user whom this host does not know, as containers have them
+        yield Path.home().resolve()
     for entry in pwd.getpwall():
         if entry.pw_uid == 0 or _FIRST_USER <= entry.pw_uid < _NOBODY:
-            home = Path(entry.pw_dir)
+            home = Path(entry.pw_dir).resolve()
             if home.parent != home and home.is_dir():
                 yield home
 
@@ -107,19 +116,19 @@ def _further(program: str, path: str, directory: Path) -> list[str]:
     with suppress(OSError):
         if os.path.islink(program):  # noqa: PTH114
             return [os.path.normpath(Path(program).parent / os.readlink(program)), os.path.realpath(program)]  # noqa: PTH115
-        return [*_interpreters(program, path, directory), *_makers(program)]
+        named = [*_interpreters(program), *_makers(program)]
+        return [_find(name, path, directory) for name in named]
     return []
 
 
-def _interpreters(program: str, path: str, directory: Path) -> list[str]:
+def _interpreters(program: str) -> list[str]:
     with open(program, "rb") as file:  # noqa: PTH123
         line = file.readline(_MOST_LINE_BYTES)
     if not line.startswith(b"#!"):
         return []
     interpreter, *arguments = os.fsdecode(line[2:]).split() or [""]
     named = [word for word in arguments if not word.startswith("-") and "=" not in word][:1]
-    by_env = named if Path(interpreter).name == "env" else []
-    return [interpreter, *(_find(name, path, directory) for name in by_env)]
+    return [interpreter, *(named if Path(interpreter).name == "env" else [])]
 
 
 def _makers(program: str) -> list[str]:
@@ -151,8 +160,8 @@ def _packages(named: Path) -> Iterator[str]:
 
 
 def _is_shown(path: str, directory: Path) -> bool:
-    places = (str(directory), *(f"/{name}" for name in rules.SYSTEM_DIRECTORIES))
-    return any(_is_below(os.path.realpath(path), place) and _is_below(path, place) for place in places)
+    """Tell whether every Machine of the app shows `path`, be it a link that leads elsewhere."""
+    return any(_is_below(path, place) for place in (str(directory), *(f"/{name}" for name in rules.SYSTEM_DIRECTORIES)))
 
 
 def _is_below(path: str, place: str) -> bool:
@@ -160,9 +169,9 @@ def _is_below(path: str, place: str) -> bool:
 
 
 def _outermost(paths: Iterable[str]) -> list[str]:
-    """Leave out what comes along with a directory above it."""
+    """Leave out what comes along with a directory above it; what a link leads to is before the link."""
     kept: list[str] = []
-    for path in sorted(paths):
+    for path in sorted(paths, key=lambda path: (os.path.realpath(path) != path, path)):
         if not any(_is_below(path, other) for other in kept):
             kept.append(path)
     return kept
