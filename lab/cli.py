@@ -277,9 +277,8 @@ def _seconds(text: str) -> float:
 
 
 def _megabytes(text: str) -> int:
-    with suppress(ValueError):
-        if _LEAST_DISK_MB <= int(text) <= _MOST_DISK_MB:
-            return int(text)
+    if re.fullmatch(r"[0-9]{1,5}", text) and _LEAST_DISK_MB <= int(text) <= _MOST_DISK_MB:
+        return int(text)
     raise argparse.ArgumentTypeError(f"expected {_LEAST_DISK_MB} to {_MOST_DISK_MB} megabytes, got {text[:99]!r}")
 
 

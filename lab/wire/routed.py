@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from lab.topology import MachinePlan, Network
 
-_FORWARDING = (("net/ipv6/conf/all/forwarding", "1"),)  # IPv4 is for the host side alone
+# IPv4 is for the host side alone; a fresh namespace forwards it where the host does.
+_FORWARDING = (("net/ipv6/conf/all/forwarding", "1"), ("net/ipv4/ip_forward", "0"))
 _ROUTER_EDGE_MAC = "02:00:00:00:00:01"
 _EDGE_MAC = "02:00:00:00:00:02"
 _GATEWAY_MAC = "02:00:00:00:01:01"

@@ -28,11 +28,16 @@ class RunningLab:
         *options: str,
         configs: Sequence[Path] = (PROJECT / "fly.toml",),
         before: Sequence[str] = (),
+        asking: Sequence[str] = (),
         **caller: Any,
     ) -> None:
-        """Start it behind the words `before`; `caller` has what else `subprocess.Popen` takes."""
+        """Start it behind the words `before`, and ask it behind the words `asking`: only its own user may ask.
+
+        `caller` has what else `subprocess.Popen` takes.
+        """
         self.lines: list[str] = []
         self._news = threading.Condition()
+        self._lab = (*asking, *LAB)
         self.process = subprocess.Popen(
             [*before, *LAB, "up", *(f"--config={config}" for config in configs), *options],
             stdout=subprocess.PIPE,
@@ -93,7 +98,7 @@ class RunningLab:
     ) -> subprocess.CompletedProcess[str]:
         """Run a program on a Machine (`shell`, `internet` or an id) and return what came of it."""
         return subprocess.run(
-            [*LAB, "exec", "--lab", str(self.process.pid), "--machine", machine, "--", *argv],
+            [*self._lab, "exec", "--lab", str(self.process.pid), "--machine", machine, "--", *argv],
             input=stdin, capture_output=True, text=True, timeout=seconds, check=False,
         )  # fmt: skip
 
@@ -105,7 +110,7 @@ class RunningLab:
 
     def status(self) -> dict[str, Any]:
         """Return what `flycast-lab status --json` says."""
-        command = [*LAB, "status", "--json", "--lab", str(self.process.pid)]
+        command = [*self._lab, "status", "--json", "--lab", str(self.process.pid)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=True)
         status: dict[str, Any] = json.loads(done.stdout)
         return status

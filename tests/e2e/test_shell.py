@@ -77,9 +77,21 @@ def test_the_program_s_terminal_is_its_own_and_on_the_machine_asked_for(lab: Run
         assert controlling != "0", "it has a controlling terminal"
 
 
-def test_the_window_s_size_is_known_and_followed(lab: RunningLab) -> None:
+def test_the_terminal_in_an_app_s_machine_is_that_machine_s_and_belongs_to_its_root(lab: RunningLab) -> None:
+    machine = lab.status()["machines"][0]["id"]
+    script = "readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2; stat -c 'user %u' $(tty); ls -A /dev/pts"
+    with shell(lab, ("sh", "-c", script), machine) as terminal:
+        assert terminal.wait() == 0
+        first, *others, _, user, number, _ = terminal.screen.split()
+    assert others == [first] * 2, terminal.screen
+    assert (user, f"/dev/pts/{number}") == ("0", first)
+
+
+@pytest.mark.parametrize("where", ["shell", "an app's"])
+def test_the_window_s_size_is_known_and_followed(lab: RunningLab, where: str) -> None:
+    machine = "shell" if where == "shell" else lab.status()["machines"][0]["id"]
     script = "trap 'stty size' WINCH; stty size; while :; do read -r word && exit; done"
-    with shell(lab, ("sh", "-c", "echo ready; read -r go; " + script)) as terminal:
+    with shell(lab, ("sh", "-c", "echo ready; read -r go; " + script), machine) as terminal:
         terminal.read_until("ready")
         terminal.resize(33, 101)
         terminal.type("go\r")
