@@ -13,7 +13,7 @@ import hashlib
 import re
 import shlex
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from lab import services
@@ -35,10 +35,11 @@ HOME = "personal"  # Fly's name for the organisation everybody has
 FIRST_NETWORK = 0x18
 NAMESERVER = "fdaa::3"  # in every network
 PROXY_IPV4 = "172.16.0.2"
+MACHINES_IPV4 = "172.19.0.0/16"
 SHELL_APP = "shell"
 INTERNET = "2001:db8:0:1"  # RFC 3849: prefixes for documentation stand for the internet,
 PUBLIC = "2001:db8:f17"  # and for what Fly announces to it
-MAX_MACHINES = 8192  # as many /29 as 172.19.0.0/16 has
+MAX_MACHINES = 8192  # as many /29 as there are in that network
 _REGION = re.compile(r"[a-z]{3}")
 _APP_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -278,7 +279,7 @@ def _plan_machine(
     serial_bits = (index * 40503 + 0x5A1D) & 0xFFFF  # odd factor: another index, another value
     own = (host << 32) | (int(digest[:4], 16) << 16) | serial_bits
     groups = ":".join(f"{own >> shift & 0xFFFF:x}" for shift in (48, 32, 16, 0))
-    subnet = IPv4Address("172.19.0.0") + 8 * index
+    subnet = IPv4Network(MACHINES_IPV4).network_address + 8 * index
     machine_id = digest[4:18]
     private_ip = f"{network.prefix}:{groups}:2"
     identity = {

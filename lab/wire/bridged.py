@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lab import namespaces as ns
 from lab.errors import LabError
-from lab.topology import PROXY_IPV4
+from lab.topology import MACHINES_IPV4, PROXY_IPV4
 from lab.wire.netlink import FIRST_INDEX, PEER_INDEX, Netlink, Peer
 
 if TYPE_CHECKING:
@@ -71,3 +71,4 @@ def _join_machine(bridge: Netlink, plan: MachinePlan, namespace: int, index: int
         for address in (plan.gateway_ipv4, *shared):
             machine.neighbour(PEER_INDEX, address, _BRIDGE_MAC)
         machine.add_route("0.0.0.0/0", gateway=plan.gateway_ipv4)
+        machine.add_route(MACHINES_IPV4)  # nowhere: a host that forwards IPv4 would pass it on to other Machines

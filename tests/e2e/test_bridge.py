@@ -38,9 +38,17 @@ path = "/health"
 interval = "200ms"
 grace_period = "0s"
 """
+TWO_MACHINES = f"""\
+app = "two"
+primary_region = "ams"
+[processes]
+app = "{sys.executable} -m http.server 80 --bind 0.0.0.0"
+other = "sleep 1000"
+"""
 EATER = f"{sys.executable} -c \"import time; eaten = b'x' * (400 << 20); time.sleep(60)\""
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
+IDS = 'import json, sys; print(*(machine["id"] for machine in json.load(sys.stdin)["machines"]))'
 # One terminal of the container has the lab, another the commands that ask it.
 BESIDE_A_LAB = f"""
 set -e
@@ -50,7 +58,8 @@ mkfifo said
 exec 3<said
 while read -r line <&3; do case $line in "The lab is up"*) break; esac; done
 cat <&3 >log &
-machine=$(ask status --json | {sys.executable} -c 'import json, sys; print(json.load(sys.stdin)["machines"][0]["id"])')
+machines=$(ask status --json | {sys.executable} -c '{IDS}')
+machine=${{machines%% *}}
 """
 
 
@@ -140,6 +149,39 @@ def test_from_another_terminal_a_machine_runs_programs_suspends_and_resumes(tmp_
     expected = r"(\w{14})\nMachine \1 is suspended\nhello\nMachine \1 is stopped\nok\n"
     assert re.fullmatch(expected, done.stdout), f"exit {done.returncode}\n{done.stdout}{done.stderr}\n{log}"
     assert "Machine suspended" in log
+
+
+def test_a_machine_is_a_boundary_there_too_and_its_root_alone_binds_low_ports(tmp_path: Path) -> None:
+    """The container's /proc shows every Machine's processes, and nothing of another's but how it was called."""
+    script = f"""
+    inside() {{ ask exec --machine "$@" 2>&1 || true; }}
+    other=${{machines#* }}
+    ip=$(inside $machine -- hostname -I | cut -d' ' -f1)
+    served=$(inside $other -- pgrep -f '^[^ ]*/python[^ ]* -m http')
+    code=$(cat binds.py)
+    inside $machine -- curl -sS -o /dev/null -w '%{{http_code}}\\n' http://$ip
+    inside $other -- curl -sS -m 5 http://$ip
+    inside $machine -- {sys.executable} -c "$code"
+    inside $machine -- setpriv --reuid=1000 --regid=1000 --clear-groups {sys.executable} -c "$code"
+    inside $machine -- ping -c1 -W5 two.flycast
+    for name in environ root/etc/hostname fd/0 mem; do inside $other -- cat /proc/$served/$name; done
+    inside $other -- kill $served
+    inside $other -- sh -c "cat /proc/*/cmdline | tr '\\0' ' '" >commands
+    ask down
+    """
+    (tmp_path / "binds.py").write_text("import socket\nsocket.create_server(('0.0.0.0', 81))\nprint('bound')\n")
+    config = tmp_path / "fly.toml"
+    config.write_text(TWO_MACHINES)
+    up = (*LAB, "up", "--secret", "TOKEN=abc", "--config", str(config))
+    done = inside("sh", "-c", BESIDE_A_LAB + script, "sh", *up, directory=tmp_path)
+    commands = (tmp_path / "commands").read_text()
+    denied = [rf"cat: /proc/\d+/{name}: Permission denied" for name in ("environ", "root/etc/hostname", "fd/0", "mem")]
+    expected = ["200", "curl.*Couldn't connect.*", "bound", "PermissionError.*", "ping.*not permitted", *denied]
+    wanted = [line for line in done.stdout.splitlines() if not re.match(r"Traceback| |ping: socktype", line)]
+    assert re.fullmatch("\n".join([*expected, r"kill: .*No such process"]), "\n".join(wanted)), (
+        done.stdout + done.stderr
+    )
+    assert "--secret TOKEN=***" in commands, commands
 
 
 @pytest.mark.long
