@@ -224,6 +224,33 @@ def test_the_app_s_directory_has_its_owners_and_the_machine_s_root_writes_there(
     assert not (inside.base / "app/data/new").exists()
 
 
+def test_a_set_id_program_counts_in_the_app_s_directory_and_nowhere_else(inside: Inside) -> None:
+    if not inside.has_users:
+        pytest.skip("a Machine of an ordinary user's lab has no user but root")
+    copies = "for place in data /tmp; do cp /usr/bin/id $place/id; chmod 4755 $place/id; done"
+    asked = f"cd /; for place in {inside.base}/app/data /tmp; do {AS_ANOTHER} $place/id -u; done"
+    assert inside.said(f"{copies}; {asked}; rm {inside.base}/app/data/id") == "0\n1000\n"
+    system = [line for line in inside.said("cat /proc/self/mounts").splitlines() if line.split()[1] == "/usr"]
+    assert all("nosuid" in line.split()[3].split(",") for line in system), system
+    assert system
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount something below the app's directory")
+def test_what_is_mounted_below_the_app_s_directory_is_not_in_its_machine(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "fly.toml").write_text(
+        "app = 'mounts'\n[processes]\napp = \"sh -c 'ls -A below; echo listed; sleep 99'\"\n"
+    )
+    mounts = f'mount -t tmpfs none {tmp_path}/below; echo secret >{tmp_path}/below/mark; exec "$@"'
+    lab = [*LAB, "run", f"--config={tmp_path}/fly.toml", f"--log={tmp_path}/log", "--", "sh", "-c"]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", mounts, "sh", *lab, f"until grep listed {tmp_path}/log; do :; done"],
+        capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "mark" not in (tmp_path / "log").read_text()
+
+
 def test_ping_works_for_every_user_of_a_machine(inside: Inside) -> None:
     for user in inside.users():
         assert "1 received" in inside.said(f"{user} ping -c1 -W5 bounds.flycast"), user
