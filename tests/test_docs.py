@@ -93,8 +93,12 @@ def test_the_paths_settings_and_names_that_adapting_gives_exist() -> None:
 def test_security_names_a_test_that_exists_for_everything_it_says_is_defended() -> None:
     existing = set(re.findall(r"def (test_\w+)", "\n".join(path.read_text() for path in PROJECT.glob("tests/**/*.py"))))
     text = (PROJECT / "docs/security.md").read_text()
-    defended = rows_of(text.partition("## What is defended")[2].partition("\n## ")[0])
-    assert len(defended) > 15
+    defended = [
+        row
+        for heading in ("## What is defended", "### What shows it")
+        for row in rows_of(text.partition(heading)[2].partition("\n##")[0])
+    ]
+    assert len(defended) > 25
     for against, how, shown in defended:
         tests = re.findall(r"`(test_\w+)`", shown)
         assert how, against

@@ -101,14 +101,19 @@ PATHS = (
     ),
     Rule("/etc", kept=True, why="a copy of what every user of the host may read; no shadow, no keys", source="ours"),
     Rule("the directory of fly.toml", kept=True, why="the app, copy-on-write, at its own path", source="ours"),
-    Rule("the installation of the program", kept=True, why="an interpreter at its own path, read-only", source="ours"),
+    Rule(
+        "the installation of the program",
+        kept=True,
+        why="an interpreter at its own path, read-only; that of the lab as well",
+        source="ours",
+    ),
     Rule(
         "/var, /run, /root, /home and the like",
         kept=True,
         why="new and empty at every start",
-        source=FLY_INIT,
+        source="ours",
     ),
-    Rule("/dev", kept=True, why=f"{', '.join(DEVICES)}, an own pts and an own shm", source=DOCKER),
+    Rule("/dev", kept=True, why=f"{', '.join(DEVICES)}; pts, shm and mqueue of its own", source=DOCKER),
     Rule(
         "/proc", kept=True, why="of the Machine's own processes; /proc/sys read-only, /proc/keys empty", source=DOCKER
     ),
