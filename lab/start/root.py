@@ -42,6 +42,7 @@ _DEVICE_LINKS = {
     "ptmx": "pts/ptmx",
 }
 _INODES_PER_MB = 64
+_PLACES_IN_AN_IMAGE = ("/proc", "/sys", "/dev", "/run", "/etc", FLY_DIRECTORY)
 _OF_AN_IMAGE = ("hosts", "resolv.conf", "hostname")
 _NEEDS_ESCAPE = re.compile(r"([\\:,])")
 
@@ -95,15 +96,20 @@ def lay(ground: Ground, image: str | None) -> None:
     else:
         _overlay(image[1:], _ROOT, "image", ground.ids)
         _enter()
-        for name in ("proc", "sys", "dev", "run", "etc"):
-            _make(f"/{name}", ground.ids)
+        for place in _PLACES_IN_AN_IMAGE:
+            with suppress(OSError):  # a directory stays; a link of the image would lead out, by /proc/self/cwd
+                os.unlink(place)  # noqa: PTH108
+            _make(place, ground.ids)
         ns.mount("tmpfs", "/run", "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, f"mode=755,size=16m,uid={user},gid={group}")
     _show_devices()
     _show_processes()
 
 
 def furnish(ground: Ground, request: Mapping[str, Any]) -> list[str]:
-    """Add what this Machine alone has, and let the lab's root go; return what differs from Fly, in sentences."""
+    """Add what this Machine alone has; return what differs from Fly, in sentences.
+
+    The lab's root goes before the first file is written, so that no name of an image can lead there.
+    """
     told: list[str] = []
     socket.sethostname(request["machine_id"])
     with suppress(RefusedError):  # in a container whose engine covered parts of its own: it stays empty
@@ -118,9 +124,9 @@ def furnish(ground: Ground, request: Mapping[str, Any]) -> list[str]:
     else:
         _show_installations(request["installations"], ground.ids)
         told += _show_app(request["directory"], ground)
-    etc.write(files, ground.ids.root)
     ns.detach(".")
     os.chdir("/")
+    etc.write(files, ground.ids.root)
     return told
 
 

@@ -135,6 +135,17 @@ def test_no_name_or_link_in_an_image_leads_to_the_host(tmp_path: Path, entries: 
     assert "nameserver fdaa::3" in said or "failed to start" in said, said
 
 
+def test_a_link_for_a_directory_of_the_lab_s_does_not_lead_to_the_host_by_its_own_processes(tmp_path: Path) -> None:
+    """The init that lays the file system stands in the host's root: /proc/self/cwd of a link would be there."""
+    precious = tmp_path / "etc/hosts"
+    precious.parent.mkdir()
+    precious.write_text("precious\n")
+    way = f"-> /proc/self/cwd{tmp_path}"
+    said = said_by(tmp_path, "cat /etc/resolv.conf", {"etc": f"{way}/etc", "run": f"{way}/etc", ".fly": f"{way}/etc"})
+    assert (precious.read_text(), list(precious.parent.iterdir())) == ("precious\n", [precious])
+    assert "nameserver fdaa::3" in said, said
+
+
 @pytest.mark.parametrize(
     ("run", "expected"),
     [
