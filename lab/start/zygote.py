@@ -226,8 +226,9 @@ class _Zygote:
             talk.answer(conversation, {"pid": program})
             os._exit(0)
         talk.take_streams((stdin, stdout, stderr))
+        if request["terminal"] or request["limits"]:
+            os.setsid()  # an app's Machine has nothing to do with the terminal of the lab: /dev/tty would be that
         if request["terminal"]:
-            os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         users = further[0] if further else None
         if request["limits"]:
