@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import CommandError, LabError, RefusedError
+from lab.linux import mounts
 from lab.start import conversation as talk
 from lab.start.init import FORWARDED
 from lab.start.zygote import MOST_MESSAGE_BYTES
@@ -46,6 +47,7 @@ class Launcher:
         os.set_inheritable(theirs.fileno(), True)
         place = str(Path(__file__).parents[2])
         argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, place, str(theirs.fileno()), str(disk_mb)]
+        _protect(os.path.realpath(sys.executable))
         environment = {_LIBRARIES: os.environ[_LIBRARIES]} if _LIBRARIES in os.environ else {}
         # The zygote keeps every signal blocked: what the terminal sends is for the program, not for it.
         os.posix_spawn(sys.executable, argv, environment, setsigmask=FORWARDED)
@@ -177,6 +179,12 @@ class Launcher:
 
     def _tell(self, what: dict[str, Any], conversation: socket.socket) -> None:
         socket.send_fds(self._socket, [json.dumps(what).encode()], [conversation.fileno()])
+
+
+def _protect(program: str) -> None:
+    """Execute it from a read-only mount: a Machine's first program can be /proc/self/exe, which is that of its init."""
+    with suppress(RefusedError):  # without such mounts no Machine is a boundary, as the zygote says
+        mounts.bind(program, program, mounts.READ_ONLY)
 
 
 async def _read_all(sock: socket.socket) -> bytes:
