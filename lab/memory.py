@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import RefusedError
+from lab.freezer import end_unless_still
 from lab.linux.segments import remove_segments
 from lab.processes import in_namespaces, namespace_of
-from lab.states import MachineState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -59,14 +59,16 @@ def victim(held: Sequence[Held], limit_bytes: int) -> Held | None:
 
 
 async def keep_within_memory(machines: Iterable[Machine], log: EventLog) -> None:
-    """Kill the biggest process of each started Machine that holds more than its limit, until cancelled."""
+    """Kill the biggest process of each Machine that runs and holds more than its limit, until cancelled.
+
+    One that is stopping runs for as long as its kill timeout, and a suspended one keeps what it holds.
+    """
     watched = list(machines)
     own = namespace_of(os.getpid())
     usual = _shared_memory()
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        started = [machine for machine in watched if machine.state is MachineState.STARTED]
-        inits = [(machine, machine.process.pid) for machine in started if machine.process is not None]
+        inits = [(machine, machine.process.pid) for machine in watched if machine.process is not None]
         places = [(machine, init, namespace_of(init)) for machine, init in inits]
         # Where it is our own, nobody knows which processes are the Machine's: the loopback walkthrough.
         found = in_namespaces({namespace for *_, namespace in places} - {own})
@@ -76,6 +78,7 @@ async def keep_within_memory(machines: Iterable[Machine], log: EventLog) -> None
             if files:
                 _look_at_segments(machine, entries, log)
             _look_at(machine, entries, log, _in_files(entries) if files else {})
+            end_unless_still(machine, entries, log)
             await asyncio.sleep(0)  # with hundreds of Machines a look takes milliseconds: others have their turn
 
 
@@ -96,9 +99,24 @@ def _held(entries: Iterable[Entry], measure: Callable[[str], int], unmapped: Map
     found = []
     for entry in entries:
         with suppress(OSError):  # it has ended
-            size = measure(entry.directory) + unmapped.get(entry.pid, 0)
+            size = measure(_living(entry.directory)) + unmapped.get(entry.pid, 0)
             found.append(Held(entry.pid, entry.directory, size))
     return found
+
+
+def _living(directory: str) -> str:
+    """Return where /proc shows what a process has: at another thread, when its first one has ended."""
+    if _pages(directory)[0] == 0:
+        with os.scandir(f"{directory}/task") as threads:
+            return next((thread.path for thread in threads if _pages(thread.path)[0] > 0), directory)
+    return directory
+
+
+def _pages(directory: str) -> tuple[int, int, int]:
+    """Return the size of a process, what of it is in memory, and what of that is shared."""
+    with open(f"{directory}/statm", "rb", buffering=0) as statm:  # noqa: PTH123 - for every process there is
+        size, resident, shared, *_ = map(int, statm.read().split())
+    return size, resident, shared
 
 
 def _in_files(entries: Iterable[Entry]) -> dict[int, int]:
@@ -107,8 +125,9 @@ def _in_files(entries: Iterable[Entry]) -> dict[int, int]:
     found = {}
     for entry in entries:
         with suppress(OSError):  # it has ended
-            size = sum(_new_file(descriptor.path, seen) for descriptor in os.scandir(f"{entry.directory}/fd"))
-            found[entry.pid] = max(0, size - _shared_and_resident(entry.directory))
+            directory = _living(entry.directory)
+            size = sum(_new_file(descriptor.path, seen) for descriptor in os.scandir(f"{directory}/fd"))
+            found[entry.pid] = max(0, size - _pages(directory)[2] * _PAGE_BYTES)
     return found
 
 
@@ -133,11 +152,6 @@ def _new_file(descriptor: str, seen: set[int]) -> int:
     return 0
 
 
-def _shared_and_resident(directory: str) -> int:
-    with open(f"{directory}/statm", "rb", buffering=0) as statm:  # noqa: PTH123 - likewise
-        return int(statm.read().split()[2]) * _PAGE_BYTES
-
-
 def _shared_memory() -> int:
     """Return how much of the host's memory is in files that only memory has."""
     found = _SHARED.search(Path("/proc/meminfo").read_bytes())
@@ -145,8 +159,7 @@ def _shared_memory() -> int:
 
 
 def _resident(directory: str) -> int:
-    with open(f"{directory}/statm", "rb", buffering=0) as statm:  # noqa: PTH123 - for every process there is
-        return int(statm.read().split()[1]) * _PAGE_BYTES
+    return _pages(directory)[1] * _PAGE_BYTES
 
 
 def _proportional(directory: str) -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _FLY_TOML = """\
 app = "stranger"
 primary_region = "ams"
+{first}
 [processes]
 app = "{command}"
 [[restart]]
@@ -22,12 +23,14 @@ policy = "never"
 """
 
 
-def stranger(directory: Path, script: str, *, command: str = f"{sys.executable} app.py", more: str = "") -> Path:
+def stranger(
+    directory: Path, script: str, *, command: str = f"{sys.executable} app.py", first: str = "", more: str = ""
+) -> Path:
     """Write an app whose program is a Python script; return its fly.toml."""
     directory.mkdir(exist_ok=True)
     (directory / "app.py").write_text(script)
     config = directory / "fly.toml"
-    config.write_text(_FLY_TOML.format(command=command) + more)
+    config.write_text(_FLY_TOML.format(command=command, first=first) + more)
     return config
 
 

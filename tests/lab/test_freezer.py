@@ -45,6 +45,36 @@ def init() -> Iterator[int]:
         outer.kill()
 
 
+HEADLESS = """
+import ctypes, os, threading, time
+SYS_EXIT = {"x86_64": 60}.get(os.uname().machine, 93)
+def go_on():
+    first = threading.main_thread().native_id
+    while open(f"/proc/self/task/{first}/stat").read().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.001)
+    print("up", flush=True)
+    while True:
+        pass
+threading.Thread(target=go_on).start()
+ctypes.CDLL(None).syscall(SYS_EXIT, 0)  # this thread alone
+"""
+
+
+def test_a_process_stands_still_whose_first_thread_has_ended() -> None:
+    unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    script = f"{sys.executable} -c '{HEADLESS}' & wait"
+    with subprocess.Popen([*unshare, "sh", "-c", script], stdout=subprocess.PIPE) as outer:
+        assert outer.stdout is not None
+        assert outer.stdout.read(3) == b"up\n"
+        (init,) = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
+        asyncio.run(freeze(int(init)))
+        (headless,) = Path(f"/proc/{init}/task/{init}/children").read_text().split()
+        threads = Path(f"/proc/{headless}/task").iterdir()
+        states = {(thread / "stat").read_text().rpartition(")")[2].split()[0] for thread in threads}
+        outer.kill()
+    assert states == {"Z", "T"}
+
+
 def states(init: int) -> dict[int, str]:
     namespace = Path(f"/proc/{init}/ns/pid").stat().st_ino
     found = {}

@@ -100,6 +100,29 @@ def test_memory_in_a_file_that_nobody_maps_counts_once(eaters: list[subprocess.P
         assert hiding.wait(10) == -signal.SIGKILL
 
 
+HEADLESS = """
+import ctypes, sys, threading, time
+SYS_EXIT = {"x86_64": 60}.get(__import__("os").uname().machine, 93)
+def hold():
+    first = threading.main_thread().native_id
+    while open(f"/proc/self/task/{first}/stat").read().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.001)
+    held = b"x" * (80 << 20)
+    print("full", flush=True)
+    sys.stdin.read()
+threading.Thread(target=hold).start()
+ctypes.CDLL(None).syscall(SYS_EXIT, 0)  # this thread alone
+"""
+
+
+def test_a_process_whose_first_thread_has_ended_counts_for_what_the_others_hold() -> None:
+    with subprocess.Popen([sys.executable, "-c", HEADLESS], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as headless:
+        assert headless.stdout is not None
+        assert headless.stdout.readline() == b"full\n"
+        assert look(60, [headless.pid])
+        assert headless.wait(10) == -signal.SIGKILL
+
+
 async def test_where_a_machine_has_no_pid_namespace_of_its_own_nothing_is_killed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
