@@ -132,13 +132,12 @@ def _with_view(source: AppSource) -> AppSource:
     directory = config.path.resolve().parent
     view.check_directory(directory, str(config.path))
     path = _machine_environment()["PATH"]
-    commands = {group: (sys.executable, *argv) for group, argv in source.commands.items()}  # this Python is in PATH
-    shown = {group: view.installations(argv, path, directory) for group, argv in commands.items()}
+    shown = {group: view.installations(argv, path, directory) for group, argv in source.commands.items()}
     hints = dict.fromkeys(
-        f"{config.path}: the command names {word}, which is not in the Machine; a Machine sees {directory}, the system "
-        f"directories and the installation of its program: put it there"
+        f"{config.path}: the command leads to {word}, which is not in the Machine; a Machine sees {directory}, the "
+        f"system directories and installations in your PATH: move it there, or put its directory into your PATH"
         for group, argv in source.commands.items()
-        for word in view.unseen(argv, shown[group], directory)
+        for word in view.unseen(argv, path, shown[group], directory)
     )
     return replace(source, installations=shown, hints=tuple(hints))
 

@@ -4,12 +4,15 @@ Rules (ours; lab/start/rules.py has the rest of the table):
 
 - The app's directory is that of its fly.toml.  It may not be a home directory or contain one, nor be one that every
   user writes to, such as /tmp: a Machine would show what the caller and others keep there.
-- Each word of a command may be a program, which is found as a shell finds it.  A link is followed step by step; a
-  script's `#!` line names another program.  Only what can be executed is a program: a script of the app cannot have a
-  key shown by naming it.
+- A stranger may have written fly.toml, the Dockerfile and every file beside them, so nothing is shown because one of
+  these names it.  What the caller has is shown: programs in the directories of the caller's PATH, and the Python of
+  this lab.
+- Each word of a command may be a program, which is found as a shell finds it, by the caller's PATH.  A link is followed
+  step by step; a script's `#!` line and the settings of a virtual environment name another program.  What a file of the
+  app names counts only where the caller has it; what a program of the caller names counts, if it can be executed.
 - The installation of PREFIX/bin/NAME is what PREFIX has of the directories that installations have, and nothing else of
-  it: a PREFIX is often somebody's home directory.  A virtual environment is an installation, and so is the Python that
-  it was made with; a package that it finds by a .pth file (`pip install -e`) belongs to it.
+  it; where PREFIX is a home directory it is the program alone.  A virtual environment is an installation, and so is the
+  Python that it was made with; a package that it finds by a .pth file (`pip install -e`) belongs to it.
 - What a link on the way leads to is shown at its own path, too, and first: the Machine follows links itself.
 """
 
@@ -21,6 +24,7 @@ import re
 import shlex
 import shutil
 import stat
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +41,7 @@ _MOST_PROGRAMS = 100  # with the links and scripts on the way to them
 _MOST_LINE_BYTES = 256
 _FIRST_USER, _NOBODY = 1000, 65534
 _OF_ITS_OWN = ("/etc", "/proc", "/sys", "/dev")
+_SYSTEM = tuple(f"/{name}" for name in rules.SYSTEM_DIRECTORIES)
 _MADE_WITH = re.compile(r"^home\s*=\s*(\S.*?)\s*$", re.MULTILINE)
 
 
@@ -57,34 +62,69 @@ def check_directory(directory: Path, where: str) -> None:
 def installations(argv: Sequence[str], path: str, directory: Path) -> tuple[str, ...]:
     """Return what a Machine has to show, beside the system and its app's `directory`, so that `argv` runs.
 
-    `path` is the PATH of the Machine.  A program that is not found needs nothing: its start says so.
+    `path` is the caller's PATH.  A program that is not found needs nothing: its start says so.
     """
-    found = set[str]()
-    todo, seen = [program for word in _words(argv) if (program := _find(word, path, directory))], set[str]()
-    while todo and len(seen) < _MOST_PROGRAMS:
-        program = todo.pop()
-        if program and program not in seen:
-            seen.add(program)
-            for part in _installation(Path(program)):
-                found.update(place for place in (part, os.path.realpath(part)) if not _is_shown(place, directory))
-            todo += _further(program, path, directory)
+    found, homes = set[str](), list(_homes())
+    for program in _programs(argv, path, directory)[0]:
+        for part in _installation(Path(program), homes):
+            found.update(place for place in (part, os.path.realpath(part)) if not _is_shown(place, directory))
     return tuple(_outermost(found))
 
 
-def unseen(argv: Sequence[str], shown: Iterable[str], directory: Path) -> list[str]:
-    """Return the words of a command that name something of the host that the Machine does not show."""
+def unseen(argv: Sequence[str], path: str, shown: Iterable[str], directory: Path) -> list[str]:
+    """Return what a command, or a program of the app that it runs, names of the host and the Machine does not show."""
     places = (*shown, *_OF_ITS_OWN)
 
     def is_there(path: str) -> bool:
-        return _is_shown(path, directory) or any(_is_below(path, place) for place in places)
+        return _is_shown(path, directory) or _is_below_any(path, places)
 
+    named = dict.fromkeys([*_words(argv), *_programs(argv, path, directory)[1]])
     return [
         word
-        for word in _words(argv)
+        for word in named
         if word.startswith("/") and os.path.exists(word)  # noqa: PTH110
-        and not any(_is_below(word, place) for place in _OF_ITS_OWN)
+        and not _is_below_any(word, _OF_ITS_OWN)
         and not (is_there(word) and is_there(os.path.realpath(word)))
     ]  # fmt: skip
+
+
+def _programs(argv: Sequence[str], path: str, directory: Path) -> tuple[list[str], list[str]]:
+    """Return the programs on the way of a command: those that the caller has, and the others that the app names."""
+    own = _python_of_the_lab()
+    at_hand = {*(os.path.dirname(program) for program in own), os.path.join(sys.base_prefix, "bin")}  # noqa: PTH118, PTH120
+    at_hand |= {os.path.normpath(place) for place in path.split(os.pathsep) if place.startswith("/")}
+
+    def is_the_app_s(program: str) -> bool:
+        real = os.path.realpath(os.path.dirname(program))  # noqa: PTH120
+        return program not in own and (_is_below(program, str(directory)) or _is_below(real, str(directory)))
+
+    counting, others = dict.fromkeys(own), dict[str, None]()
+    todo = [(program, False) for word in _words(argv) if (program := _find(word, path, directory))]
+    todo += [(program, True) for program in own]
+    seen = set[tuple[str, bool]]()
+    while todo and len(seen) < _MOST_PROGRAMS:
+        program, counts = todo.pop()
+        if not program or (program, counts) in seen:
+            continue
+        seen.add((program, counts))
+        if is_the_app_s(program):
+            counts = False
+        elif counts or os.path.dirname(program) in at_hand or _is_below_any(program, _SYSTEM):  # noqa: PTH120
+            counts = True
+            counting[program] = None
+        else:
+            others[program] = None
+            continue
+        todo += [(named, counts) for named in _further(program, path, directory)]
+    return list(counting), list(others)
+
+
+def _python_of_the_lab() -> list[str]:
+    """Return the interpreter that runs the lab, by every link that leads to it."""
+    found = [sys.executable]
+    while os.path.islink(found[-1]) and len(found) < _MOST_PROGRAMS:  # noqa: PTH114
+        found.append(os.path.normpath(Path(found[-1]).parent / os.readlink(found[-1])))  # noqa: PTH115
+    return list(dict.fromkeys([*found, os.path.realpath(sys.executable)]))
 
 
 def _homes() -> Iterator[Path]:
@@ -114,8 +154,11 @@ def _find(program: str, path: str, directory: Path) -> str:
 def _further(program: str, path: str, directory: Path) -> list[str]:
     """Return the programs that `program` leads to: a link's target, a script's interpreter, an environment's maker."""
     with suppress(OSError):
+        real = [os.path.realpath(program)]
         if os.path.islink(program):  # noqa: PTH114
-            return [os.path.normpath(Path(program).parent / os.readlink(program)), os.path.realpath(program)]  # noqa: PTH115
+            return [os.path.normpath(Path(program).parent / os.readlink(program)), *real]  # noqa: PTH115
+        if real != [program]:  # by a link above it
+            return real
         named = [*_interpreters(program), *_makers(program)]
         return [_find(name, path, directory) for name in named]
     return []
@@ -140,11 +183,12 @@ def _makers(program: str) -> list[str]:
     return []
 
 
-def _installation(program: Path) -> Iterator[str]:
-    if program.parent.name not in _PROGRAM_DIRECTORIES:
+def _installation(program: Path, homes: Iterable[Path]) -> Iterator[str]:
+    prefix = program.parent.parent
+    at_home = any(home.is_relative_to(prefix.resolve()) for home in homes)
+    if at_home or program.parent.name not in _PROGRAM_DIRECTORIES:
         yield str(program)
         return
-    prefix = program.parent.parent
     for part in _PARTS:  # nothing else of it
         if (prefix / part).exists():
             yield str(prefix / part)
@@ -161,7 +205,11 @@ def _packages(named: Path) -> Iterator[str]:
 
 def _is_shown(path: str, directory: Path) -> bool:
     """Tell whether every Machine of the app shows `path`, be it a link that leads elsewhere."""
-    return any(_is_below(path, place) for place in (str(directory), *(f"/{name}" for name in rules.SYSTEM_DIRECTORIES)))
+    return _is_below_any(path, (str(directory), *_SYSTEM))
+
+
+def _is_below_any(path: str, places: Iterable[str]) -> bool:
+    return any(_is_below(path, place) for place in places)
 
 
 def _is_below(path: str, place: str) -> bool:

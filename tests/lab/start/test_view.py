@@ -46,14 +46,17 @@ def program(path: Path, text: str = "\x7fELF") -> Path:
 
 
 def shown(app: Path, *argv: str, path: str | Path = "") -> set[str]:
-    """Return what a Machine shows for a command, relative to the directory that all of the test is in."""
-    found = view.installations(argv, f"{path}:{NOBODY_SETS_IT}", app)
+    """Return what a Machine shows for a command, relative to the directory that all of the test is in.
+
+    The Python of these tests is in every Machine, and left out.
+    """
+    found = {*view.installations(argv, f"{path}:{NOBODY_SETS_IT}", app)} - {*view.installations((), "", app)}
     return {os.path.relpath(place, app.parent.parent) for place in found}
 
 
 def test_a_program_of_the_system_needs_nothing_more(app: Path) -> None:
     for argv in (["sh", "-c", "exec sleep 1"], ["/bin/sh"], ["/usr/bin/env", "sleep", "1"], ["no-such-program"]):
-        assert view.installations(argv, NOBODY_SETS_IT, app) == (), argv
+        assert shown(app, *argv) == set(), argv
 
 
 def test_a_virtual_environment_is_shown_with_the_python_it_was_made_with(home: Path, app: Path) -> None:
@@ -71,7 +74,7 @@ def test_a_virtual_environment_is_shown_with_the_python_it_was_made_with(home: P
         "home/envs/shop/bin", "home/envs/shop/lib", "home/envs/shop/pyvenv.cfg",
         "home/.pyenv/versions/3.13/bin", "home/.pyenv/versions/3.13/lib",
     }  # fmt: skip
-    assert shown(app, f"{venv}/bin/gunicorn", "shop:app") == expected
+    assert shown(app, f"{venv}/bin/gunicorn", "shop:app", path=venv / "bin") == expected
     assert shown(app, "sh", "-c", "cd shop && exec gunicorn shop:app", path=venv / "bin") == expected
     assert shown(app, "env", "A=b", "gunicorn", path=venv / "bin") == expected
 
@@ -81,24 +84,30 @@ def test_a_virtual_environment_of_copies_leads_to_its_python_by_its_settings(hom
     venv = home / "venv"
     write(venv / "pyvenv.cfg", f"home = {python.parent}\nversion = 3.13.1\n")
     program(venv / "bin/python3")
-    assert shown(app, f"{venv}/bin/python3") == {"home/venv/bin", "home/venv/pyvenv.cfg", "home/python/bin"}
+    expected = {"home/venv/bin", "home/venv/pyvenv.cfg", "home/python/bin"}
+    assert shown(app, "python3", path=venv / "bin") == expected
 
 
-def test_a_virtual_environment_within_the_app_is_shown_already_and_its_python_is_added(home: Path, app: Path) -> None:
+def test_a_virtual_environment_within_the_app_gets_its_python_where_the_caller_has_it(home: Path, app: Path) -> None:
     python = program(home / ".local/share/uv/python/cpython-3.13/bin/python3.13")
     (app / ".venv/bin").mkdir(parents=True)
     (app / ".venv/bin/python").symlink_to(python)
-    assert shown(app, ".venv/bin/python", "-m", "shop") == {"home/.local/share/uv/python/cpython-3.13/bin"}
+    argv = [".venv/bin/python", "-m", "shop"]
+    assert shown(app, *argv, path=python.parent) == {"home/.local/share/uv/python/cpython-3.13/bin"}
+    assert shown(app, *argv) == set()
+    assert view.unseen(argv, NOBODY_SETS_IT, (), app) == [str(python)], "it is told what to put into PATH"
 
 
-def test_a_virtual_environment_that_the_app_s_directory_only_links_to_is_shown_where_it_is(
+def test_a_virtual_environment_that_the_app_s_directory_only_links_to_is_shown_where_the_caller_has_it(
     home: Path, app: Path
 ) -> None:
     venv = home / "envs/shop"
     write(venv / "pyvenv.cfg", "home = /usr/bin\n")
     program(venv / "bin/gunicorn", "#!/usr/bin/python3\n")
     (app / ".venv").symlink_to(venv)
-    assert shown(app, ".venv/bin/gunicorn") == {"home/envs/shop/bin", "home/envs/shop/pyvenv.cfg"}
+    expected = {"home/envs/shop/bin", "home/envs/shop/pyvenv.cfg"}
+    assert shown(app, ".venv/bin/gunicorn", path=venv / "bin") == expected
+    assert shown(app, ".venv/bin/gunicorn") == set()
 
 
 def test_a_script_for_env_leads_to_the_interpreter_that_the_path_has(home: Path, app: Path) -> None:
@@ -119,7 +128,8 @@ def test_a_link_on_the_way_to_an_installation_is_shown_after_what_it_leads_to(ho
     program(home / ".nvm/versions/v22/bin/node")
     (home / ".nvm/current").symlink_to(home / ".nvm/versions/v22")
     found = view.installations(["node"], f"{home}/.nvm/current/bin", app)
-    assert found == (f"{home}/.nvm/versions/v22/bin", f"{home}/.nvm/current/bin")
+    of_node = [place for place in found if place.startswith(str(home))]
+    assert of_node == [f"{home}/.nvm/versions/v22/bin", f"{home}/.nvm/current/bin"]
 
 
 def test_every_link_of_a_chain_is_shown_with_its_installation(home: Path, app: Path) -> None:
@@ -127,7 +137,7 @@ def test_every_link_of_a_chain_is_shown_with_its_installation(home: Path, app: P
     for place, target in (("b/bin/tool", "../../c/bin/tool"), ("a/bin/tool", str(home / "b/bin/tool"))):
         (home / place).parent.mkdir(parents=True)
         (home / place).symlink_to(target)
-    assert shown(app, f"{home}/a/bin/tool") == {"home/a/bin", "home/b/bin", "home/c/bin"}
+    assert shown(app, "tool", path=home / "a/bin") == {"home/a/bin", "home/b/bin", "home/c/bin"}
 
 
 def test_links_and_scripts_that_go_round_come_to_an_end(home: Path, app: Path) -> None:
@@ -136,8 +146,8 @@ def test_links_and_scripts_that_go_round_come_to_an_end(home: Path, app: Path) -
     (home / "bin/b").symlink_to("a")
     program(home / "scripts/c", f"#!{home}/scripts/d\n")
     program(home / "scripts/d", f"#!{home}/scripts/c\n")
-    assert shown(app, f"{home}/bin/a") == set()
-    assert shown(app, f"{home}/scripts/c") == {"home/scripts/c", "home/scripts/d"}
+    assert shown(app, "a", path=home / "bin") == set()
+    assert shown(app, "c", path=home / "scripts") == {"home/scripts/c", "home/scripts/d"}
 
 
 def test_a_file_of_the_app_cannot_have_a_file_shown_that_is_no_program(home: Path, app: Path) -> None:
@@ -150,12 +160,44 @@ def test_a_file_of_the_app_cannot_have_a_file_shown_that_is_no_program(home: Pat
         assert shown(app, word) == set(), word
 
 
+def test_a_file_of_the_app_cannot_have_a_program_shown_that_only_it_names(home: Path, app: Path) -> None:
+    """A stranger wrote it: what lies beside such a program would be in the Machine, too."""
+    tool = program(home / "private/bin/tool", f"#!{home}/private/bin/other\n")
+    program(home / "private/bin/other")
+    write(home / "private/lib/python3.13/site-packages/a.pth", f"{home}/work\n")
+    write(home / "work/shop/__init__.py")
+    program(app / "script", f"#!{tool}\n")
+    program(app / "by-env", f"#!/usr/bin/env {tool}\n")
+    (app / "link").symlink_to(tool)
+    (app / "private").symlink_to(home / "private")
+    program(app / "venv/bin/tool")
+    write(app / "venv/pyvenv.cfg", f"home = {tool.parent}\n")
+    write(app / "venv/lib/python3.13/site-packages/a.pth", f"{home}/work\n")
+    words = ("./script", "./by-env", "./link", "private/bin/tool", "venv/bin/tool", str(tool), f"{app}/link")
+    for word in words:
+        assert shown(app, word) == set(), word
+        assert shown(app, "sh", "-c", word) == set(), word
+    for place in (app, app / "venv/bin", "venv/bin", "."):  # the caller may have activated it, or looks there
+        assert shown(app, "tool", "link", path=place) == set(), place
+    link = home / "link"
+    link.symlink_to(app)
+    assert shown(app, "link", path=link) == set(), "the directory of the app by another name"
+
+
+def test_a_file_of_the_app_that_a_program_of_the_caller_leads_to_is_the_app_s(home: Path, app: Path) -> None:
+    program(home / "private/tool")
+    program(app / "tool", f"#!{home}/private/tool\n")
+    (home / "tools").mkdir()
+    (home / "tools/tool").symlink_to(app / "tool")
+    assert shown(app, "tool", path=home / "tools") == {"home/tools/tool"}
+
+
 @pytest.mark.parametrize(
     ("place", "expected"),
     [
         (".local/bin/tool", {"home/.local/bin", "home/.local/lib"}),
         (".cargo/bin/tool", {"home/.cargo/bin"}),
-        ("bin/tool", {"home/bin"}),
+        ("bin/tool", {"home/bin/tool"}),
         ("tool", {"home/tool"}),
     ],
 )
@@ -164,7 +206,7 @@ def test_of_what_lies_beside_an_installation_nothing_is_shown(
 ) -> None:
     write(home / ".local/lib/python3.13/site-packages/tool.py")
     program(home / place)
-    assert shown(app, str(home / place)) == expected
+    assert shown(app, "tool", path=(home / place).parent) == expected
 
 
 def test_a_package_in_development_is_shown_and_the_rest_of_its_repository_is_not(home: Path, app: Path) -> None:
@@ -175,14 +217,14 @@ def test_a_package_in_development_is_shown_and_the_rest_of_its_repository_is_not
     write(site / "_shop.pth", f"{home}/work\nimport nothing\n\n")
     write(site / "gone.pth", "/no/such/place\n")
     program(home / "venv/bin/python")
-    assert shown(app, f"{home}/venv/bin/python") == {"home/venv/bin", "home/venv/lib", "home/work/shop"}
+    assert shown(app, "python", path=home / "venv/bin") == {"home/venv/bin", "home/venv/lib", "home/work/shop"}
 
 
 def test_the_python_of_these_tests_is_found_with_this_package(app: Path) -> None:
     found = view.installations([sys.executable, "-m", "private_svc"], NOBODY_SETS_IT, app)
     real = Path(sys.executable).resolve()
     for place in (Path(sys.executable), real):
-        assert view.unseen([str(place)], found, app) == []
+        assert view.unseen([str(place)], NOBODY_SETS_IT, found, app) == []
 
 
 @pytest.mark.parametrize("kind", ["home", "above", "root", "by a link"])
@@ -245,6 +287,9 @@ def test_what_a_command_names_and_a_machine_does_not_show_is_told(home: Path, ap
     (app / "linked.yaml").symlink_to(home / "settings.yaml")
     words = [f"{home}/venv/bin/tool", f"{home}/settings.yaml", f"{app}/fly.toml", f"{app}/linked.yaml", "/etc/hosts",
              "/usr/bin/env", "/dev/null", "/no/such/file", "relative"]  # fmt: skip
-    found = view.installations(words, NOBODY_SETS_IT, app)
-    assert view.unseen(words, found, app) == [f"{home}/settings.yaml", f"{app}/linked.yaml"]
-    assert view.unseen(["sh", "-c", f"exec tool -c {home}/settings.yaml"], found, app) == [f"{home}/settings.yaml"]
+    path = f"{home}/venv/bin:{NOBODY_SETS_IT}"
+    found = view.installations(words, path, app)
+    assert view.unseen(words, path, found, app) == [f"{home}/settings.yaml", f"{app}/linked.yaml"]
+    assert view.unseen(["sh", "-c", f"exec tool -c {home}/settings.yaml"], path, found, app) == [
+        f"{home}/settings.yaml"
+    ]
