@@ -129,7 +129,7 @@ def _source(config: FlyToml, organisation: str, command: str | None, image: Imag
 def _with_view(source: AppSource) -> AppSource:
     """Add what the app's Machines show of the host, and what they do not although a command names it."""
     config = source.config
-    directory = config.path.resolve().parent
+    directory = config.path.parent.resolve()
     view.check_directory(directory, str(config.path))
     path = _machine_environment()["PATH"]
     shown = {group: view.installations(argv, path, directory) for group, argv in source.commands.items()}

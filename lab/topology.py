@@ -250,7 +250,7 @@ def _plan_app(
                 own["FLY_VM_MEMORY_MB"] = str(config.memory_mb)
                 if image:
                     own["FLY_IMAGE_REF"] = image.name
-                directory = image.directory if image else str(config.path.resolve().parent)
+                directory = image.directory if image else str(config.path.parent.resolve())
                 machines.append(replace(
                     machine, argv=argv, env=own, directory=directory, memory_mb=config.memory_mb, image=image,
                     installations=source.installations.get(group, ()),

@@ -28,8 +28,9 @@ def planned(config: Path, command: str | None = None) -> Topology:
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
-    """Return a fly.toml whose command names a file beside the app's directory."""
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a fly.toml whose command names a file beside the app's directory; the caller's PATH has its interpreter."""
+    monkeypatch.setenv("PATH", f"{tmp_path}/tools/bin", prepend=":")
     directory = tmp_path / "repository/app"
     directory.mkdir(parents=True)
     for script in (directory / "serve", tmp_path / "tools/bin/node"):
@@ -59,10 +60,20 @@ def test_a_word_of_a_command_that_is_not_in_the_machine_is_told_with_what_to_do(
     )
 
 
-def test_a_link_to_a_fly_toml_means_the_directory_that_the_file_is_in(config: Path, tmp_path: Path) -> None:
-    (tmp_path / "link.toml").symlink_to(config)
-    (app,) = planned(tmp_path / "link.toml", "sleep 1000").apps
-    assert {machine.directory for machine in app.machines} == {str(config.parent)}
+def test_a_fly_toml_that_is_a_link_shows_the_directory_of_the_link_and_not_where_it_leads(tmp_path: Path) -> None:
+    """A stranger's link to the fly.toml of another project, beside a Dockerfile, would run in that project."""
+    other, stranger = tmp_path / "other", tmp_path / "stranger"
+    for directory in (other, stranger):
+        directory.mkdir()
+    (other / "fly.toml").write_text('app = "other"\n')
+    (stranger / "fly.toml").symlink_to(other / "fly.toml")
+    (stranger / "Dockerfile").write_text('FROM scratch\nCMD ["cat", "secret"]\n')
+    (tmp_path / "link").symlink_to(stranger)
+    topology = read_topology(
+        [(tmp_path / "link/fly.toml", "personal")], None, "1", public=False, flycast_in={}, secrets={}
+    )
+    (machine,) = topology.machines
+    assert (machine.argv, machine.directory) == (("cat", "secret"), str(stranger))
 
 
 def test_a_fly_toml_in_a_home_directory_is_refused_with_the_file(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
