@@ -6,7 +6,8 @@ Rules (FLY_FACTS section 6; the words and limits of the answers are ours):
 - `GET /v1/apps/APP/machines/ID` of this very Machine, and `POST` to `/stop` or `/suspend` below it.  Another
   Machine or app is 403, another path 404; a Machine that is not started cannot be stopped or suspended: 412.
 - A `POST` is answered before it is carried out: the app that asks would not live to read the answer.
-- One request a connection.
+- One request a connection, and at most 16 connections at a time: further ones are closed.  Every Machine could use up
+  the descriptors of the lab otherwise.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from lab.machine import Machine
 
 _REQUEST_SECONDS = 10.0
+_MOST_CONNECTIONS = 16
 _MOST_BODY_BYTES = 64 * 1024
 _REASONS = {200: b"OK", 403: b"Forbidden", 404: b"Not Found", 412: b"Precondition Failed"}
 
@@ -61,19 +63,37 @@ class MachineApi:
         """Act on `machine`; report what fails to `log`."""
         self._machine = machine
         self._log = log
+        self._open = 0
 
     async def serve(self, listener: socket.socket) -> asyncio.Server:
         """Answer on a listening unix socket until the server that is returned is closed."""
         return await asyncio.start_unix_server(self._attend, sock=listener)
 
     async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._open >= _MOST_CONNECTIONS:
+            writer.close()
+            return
         try:
-            await self._converse(reader, writer)
+            await self._carry_out(await self._ask(reader, writer))
         except Exception as error:  # noqa: BLE001 - one request's fault must not go unseen, nor end the others
             said = f"/.fly/api: a request failed: {reason(error)}"
             self._log("lab", said, machine_id=self._machine.machine_id, region=self._machine.region, level="error")
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+        self._open += 1
+        try:
+            return await self._converse(reader, writer)
+        finally:
+            self._open -= 1
+
+    async def _carry_out(self, action: str) -> None:
+        if action == "suspend":
+            await self._machine.suspend()
+        elif action == "stop":
+            await self._machine.stop()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+        """Answer one request, close the connection, and return what is to be done then."""
         action = "get"
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
@@ -87,10 +107,7 @@ class MachineApi:
             writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
-        if action == "suspend":
-            await self._machine.suspend()
-        elif action == "stop":
-            await self._machine.stop()
+        return action
 
     def _answer(self, method: str, path: str) -> tuple[int, dict[str, Any], str]:
         plan, state = self._machine.plan, self._machine.state

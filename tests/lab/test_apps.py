@@ -29,7 +29,7 @@ def planned(config: Path, command: str | None = None) -> Topology:
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a fly.toml whose command names a file beside the app's directory; the caller's PATH has its interpreter."""
+    """Return a fly.toml whose command names a file beside the app's directory; the PATH has its interpreter."""
     monkeypatch.setenv("PATH", f"{tmp_path}/tools/bin", prepend=":")
     directory = tmp_path / "repository/app"
     directory.mkdir(parents=True)

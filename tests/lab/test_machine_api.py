@@ -131,3 +131,20 @@ async def test_what_is_no_request_is_closed_and_the_next_one_is_answered(tmp_pat
         writer.close()
         assert (await call(path, machine, "", "GET"))[0] == 200
         assert machine.state == "started"
+
+
+async def test_connections_beyond_the_sixteenth_are_closed_and_the_lab_keeps_its_descriptors(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (machine, path, _):
+        silent = [await asyncio.open_unix_connection(path) for _ in range(40)]
+        reading = [asyncio.create_task(reader.read()) for reader, _ in silent]
+        while sum(task.done() for task in reading) < 24:  # noqa: ASYNC110 - each is closed by itself
+            await asyncio.sleep(0.001)
+        for task in reading:
+            if not task.done():
+                task.cancel()
+        for _, writer in silent:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+        status, _ = await call(path, machine, "", "GET")
+    assert (status, sum(task.cancelled() for task in reading)) == (200, 16)
