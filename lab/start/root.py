@@ -42,6 +42,7 @@ _DEVICE_LINKS = {
     "ptmx": "pts/ptmx",
 }
 _INODES_PER_MB = 64
+_RUN_MB = 16
 _PLACES_IN_AN_IMAGE = ("/proc", "/sys", "/dev", "/run", "/etc", FLY_DIRECTORY)
 _OF_AN_IMAGE = ("hosts", "resolv.conf", "hostname")
 _NEEDS_ESCAPE = re.compile(r"([\\:,])")
@@ -85,7 +86,7 @@ def lay(ground: Ground, image: str | None) -> None:
     """
     os.chdir("/")
     user, group = ground.ids.root
-    size = f"size={ground.disk_mb}m,nr_inodes={ground.disk_mb * _INODES_PER_MB}"
+    size = _bounds(ground.disk_mb)
     ns.mount("tmpfs", _LAYER, "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, f"mode=755,{size},uid={user},gid={group}")
     if image is None:
         os.mkdir(f"{_LAYER}/root")  # noqa: PTH102
@@ -100,7 +101,8 @@ def lay(ground: Ground, image: str | None) -> None:
             with suppress(OSError):  # a directory stays; a link of the image would lead out, by /proc/self/cwd
                 os.unlink(place)  # noqa: PTH108
             _make(place, ground.ids)
-        ns.mount("tmpfs", "/run", "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, f"mode=755,size=16m,uid={user},gid={group}")
+        owner = f"mode=755,uid={user},gid={group}"
+        ns.mount("tmpfs", "/run", "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, f"{owner},{_bounds(_RUN_MB)}")
     _show_devices()
     _show_processes()
 
@@ -128,6 +130,11 @@ def furnish(ground: Ground, request: Mapping[str, Any]) -> list[str]:
     os.chdir("/")
     etc.write(files, ground.ids.root)
     return told
+
+
+def _bounds(megabytes: int) -> str:
+    """Return the options that bound a file system in memory: an empty file takes memory of the kernel, too."""
+    return f"size={megabytes}m,nr_inodes={megabytes * _INODES_PER_MB}"
 
 
 def _enter() -> None:
@@ -165,8 +172,9 @@ def _show_system(ground: Ground) -> None:
 
 def _show_devices() -> None:
     mounts.bind(_DEVICES, "/dev", _READ_ONLY)
-    ns.mount("devpts", "/dev/pts", "devpts", ns.MS_NOSUID | ns.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
-    size = f"mode=1777,size={rules.SHARED_MEMORY_MB}m"
+    terminals = f"newinstance,ptmxmode=0666,mode=620,max={rules.TERMINALS}"
+    ns.mount("devpts", "/dev/pts", "devpts", ns.MS_NOSUID | ns.MS_NOEXEC, terminals)
+    size = f"mode=1777,{_bounds(rules.SHARED_MEMORY_MB)}"
     ns.mount("tmpfs", "/dev/shm", "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, size)  # noqa: S108 - the Machine's own
     with suppress(RefusedError):  # a kernel without POSIX message queues
         ns.mount("mqueue", "/dev/mqueue", "mqueue", _PLAIN)

@@ -132,12 +132,14 @@ PATHS = (
 
 DISK_MB = 256
 SHARED_MEMORY_MB = 64
+TERMINALS = 256
 DESCRIPTORS = 10240
 PROCESSES_PER_MB = 4
 CORE_BYTES = 1  # fewer than any core has, and a limit of one byte keeps the kernel from running a handler: core(5)
 LIMITS = (
     Rule("files that it writes", kept=True, why=f"{DISK_MB} MB in memory, or --disk; then ENOSPC", source="ours"),
     Rule("shared memory in /dev", kept=True, why=f"{SHARED_MEMORY_MB} MB", source=DOCKER),
+    Rule("terminals in /dev/pts", kept=True, why=f"{TERMINALS}; the host has 4096 in all", source="ours"),
     Rule("descriptors a process", kept=True, why=str(DESCRIPTORS), source=FLY_INIT),
     Rule("processes and threads", kept=True, why=f"{PROCESSES_PER_MB} for each MB of memory", source=KERNEL),
     Rule("core dumps", kept=False, why="the host's handler would run for them, as root", source=KERNEL),
