@@ -72,7 +72,7 @@ def _serve(link: socket.socket, disk_mb: int) -> None:
     users = _attempt_namespace(mapped, lacking)
     ground = root.Ground(mapped, users if mapped.own else None, disk_mb)
     confinement = _attempt_confinement(lacking)
-    if not mapped.own and ids.is_root_outside():
+    if not mapped.own and ids.is_root_of_the_host():
         lacking.append("an id of its own for a Machine's root: this user namespace has no other than root's")
     root.prepare()
     _try_attributes(lacking)
