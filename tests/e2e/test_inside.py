@@ -9,7 +9,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ import pytest
 
 from lab.linux import call_filter
 from lab.start import rules, view
+from tests.e2e.inside import AS_ANOTHER, Inside, lay_out
 from tests.e2e.running import DEADLINE_SECONDS, LAB, RunningLab
 
 if TYPE_CHECKING:
@@ -24,20 +24,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lab
 
-APP = f"""
-app = "bounds"
-primary_region = "ams"
-[processes]
-app = "{sys.executable} -m http.server 8080 --bind 0.0.0.0"
-linked = "BASE/current/bin/tool"
-within = ".venv/bin/tool"
-[[vm]]
-memory = "512mb"
-"""
-TOOL = '#!/bin/sh\necho "$0 runs"\nexec sleep 1000\n'
 NOBODY = 65534
 AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-AS_ANOTHER = "setpriv --reuid=1000 --regid=1000 --clear-groups"
 BINDS = "import socket; socket.create_server(('0.0.0.0', 80)); print('bound')"
 CALLS = """
 import ctypes, errno, json, sys
@@ -47,37 +35,6 @@ for name, number, *arguments in json.loads(sys.argv[1]):
     libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments), *[ctypes.c_long(0)] * (6 - len(arguments)))
     print(name, errno.errorcode.get(ctypes.get_errno()))
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Inside:
-    """A Machine that is up; `base` is where the app's directory and what lies beside it are on the host."""
-
-    lab: RunningLab
-    base: Path
-    caller: tuple[str, ...]
-    machines: dict[str, str]  # by process group
-
-    @property
-    def has_users(self) -> bool:
-        """Whether a Machine has other users than root."""
-        return os.geteuid() == 0 and not self.caller
-
-    def said(self, script: str, group: str = "app") -> str:
-        """Run a shell script as the Machine's root; return its output, fail when it fails."""
-        done = self.lab.on(self.machines[group], "sh", "-c", script)
-        assert done.returncode == 0, f"$ {script}\nexit {done.returncode}\n{done.stdout}{done.stderr}{self.lab.tail()}"
-        return done.stdout
-
-    def users(self) -> list[str]:
-        """Return how commands begin that run as root, and as another user where there is one."""
-        return ["", AS_ANOTHER] if self.has_users else [""]
-
-    def command(self, verb: str, machine: str) -> None:
-        subprocess.run(
-            [*self.caller, *LAB, "machine", verb, machine, "--lab", str(self.lab.process.pid)],
-            check=True, capture_output=True, timeout=DEADLINE_SECONDS,
-        )  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=[(), AS_NOBODY], ids=["our own user", "an ordinary user"])
@@ -92,27 +49,13 @@ def inside(request: pytest.FixtureRequest) -> Iterator[Inside]:
         base = Path(place).resolve()
         base.chmod(0o755)
         lay_out(base, owner=NOBODY if caller else 1000)
-        with RunningLab("--disk=16", configs=[base / "app/fly.toml"], before=caller, asking=caller) as lab:
+        config = base / "app/fly.toml"
+        path = f"{base}/current/bin:{base}/envs/app/bin:{os.environ['PATH']}"  # what is there, the caller has
+        with RunningLab(
+            "--disk=16", configs=[config], before=caller, asking=caller, env={**os.environ, "PATH": path}
+        ) as lab:
             machines = {machine["process_group"]: machine["id"] for machine in lab.status()["machines"]}
             yield Inside(lab, base, caller, machines)
-
-
-def lay_out(base: Path, owner: int) -> None:
-    """Make an app's directory that belongs to `owner` where that can be, and what lies beside it."""
-    (base / "app/data").mkdir(parents=True)
-    (base / "app/fly.toml").write_text(APP.replace("BASE", str(base)))
-    (base / "app/owned").write_text("before\n")
-    (base / "app/owned").chmod(0o600)
-    (base / "beside").write_text("secret\n")
-    for version in ("versions/1", "envs/app"):
-        (base / version / "bin").mkdir(parents=True)
-        (base / version / "bin/tool").write_text(TOOL)
-        (base / version / "bin/tool").chmod(0o755)
-    (base / "current").symlink_to(base / "versions/1")
-    (base / "app/.venv").symlink_to(base / "envs/app")
-    if os.geteuid() == 0:
-        for path in (base / "app", base / "app/data", base / "app/owned"):
-            os.chown(path, owner, owner)
 
 
 def test_files_end_in_enospc_at_the_disk_s_size_wherever_they_are_and_are_gone_after_a_stop(inside: Inside) -> None:

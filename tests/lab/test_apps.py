@@ -56,8 +56,8 @@ def test_a_word_of_a_command_that_is_not_in_the_machine_is_told_with_what_to_do(
     (told,) = app.left_out
     assert told == (
         f"{config}: the command leads to {tmp_path}/repository/shared.yaml, which is not in the Machine; "
-        f"a Machine sees {config.parent}, the system directories and installations in your PATH: move it there, or put its directory "
-        f"into your PATH"
+        f"a Machine sees {config.parent}, the system directories and installations in your PATH: move it there, or put "
+        f"its directory into your PATH"
     )
 
 
