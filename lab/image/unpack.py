@@ -19,6 +19,7 @@ import tarfile
 import zlib
 from contextlib import contextmanager
 from importlib.machinery import BuiltinImporter
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from lab.errors import LabError
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from lab.image.archive import Image, Layer
 
-MOST_MEMORY_BYTES = 1024**3  # of the process that unpacks; what it has unpacked is not counted
+MOST_MEMORY_BYTES = 1024**3  # more than the process that unpacks begins with; what it has unpacked is not counted
 _PIECE_BYTES = 1024 * 1024
 _MAGIC_BYTES = 6
 _NO_TAR = (tarfile.ReadError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
@@ -93,7 +94,8 @@ def unpack(image: Image, root: str, users: int | None) -> None:
 def _work(image: Image, root: str, users: int | None, write: int) -> NoReturn:
     status = 1
     try:
-        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
+        most = _address_space() + MOST_MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
         with opened(image.file) as archive:
             os.umask(0o022)  # for directories that no layer describes
             os.makedirs(root)  # noqa: PTH103 - a string, as mount wants it
@@ -109,6 +111,12 @@ def _work(image: Image, root: str, users: int | None, write: int) -> NoReturn:
         os.write(write, str(error).encode(errors="backslashreplace")[:4096])
     finally:
         os._exit(status)
+
+
+def _address_space() -> int:
+    """Return how many bytes of addresses this process has in use, as its parent had before it."""
+    pages = Path("/proc/self/statm").read_text("ascii").split()[0]
+    return int(pages) * resource.getpagesize()
 
 
 def _lay_all(archive: tarfile.TarFile, layers: Iterable[Layer]) -> None:

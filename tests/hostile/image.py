@@ -15,7 +15,7 @@ from tests.image.layers import FOLDER, layer, libraries_of, oci_archive
 _PLACE = "srv"
 _LOADED = """
 import json, sys, encodings
-import program.__main__, program.table
+import importlib.util, program.__main__, program.table
 "a".encode("idna")  # as every name that is looked up
 print(json.dumps([module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)]))
 """
