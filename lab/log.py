@@ -19,6 +19,13 @@ _DIM, _REGION_COLOUR = "2", "32"
 _MACHINE_COLOURS = ("34", "35", "36", "94", "95", "96")  # a Machine keeps its own, so that two can be told apart
 
 
+def printable(text: str) -> str:
+    """Return the text with what could command a terminal, or begin a line of its own, as an escape sequence."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in text)
+
+
 class EventLog(Protocol):
     """Where the parts of the lab report what happens."""
 
@@ -83,8 +90,8 @@ class LineLog:
         self, source: str, message: str, *,
         machine_id: str = "", region: str = "", level: str = "info", last_lines: Sequence[str] = (),
     ) -> None:  # fmt: skip
-        """Write one event."""
-        line = LogLine(source, message, machine_id, region, level, datetime.now(UTC), tuple(last_lines))
+        """Write one event; a program of an app or a client may have chosen a part of the message."""
+        line = LogLine(source, printable(message), machine_id, region, level, datetime.now(UTC), tuple(last_lines))
         for write in self._writers:
             write(line)
 

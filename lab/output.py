@@ -6,6 +6,8 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
+from lab.log import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -48,7 +50,4 @@ class LineReader:
         self.ended.set_result(None)
 
     def _hand_on(self, line: bytes) -> None:
-        text = line.decode("utf-8", "backslashreplace")
-        if not text.isprintable():
-            text = "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in text)
-        self._on_line(text)
+        self._on_line(printable(line.decode("utf-8", "backslashreplace")))

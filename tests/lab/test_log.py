@@ -63,3 +63,10 @@ def test_last_lines_are_for_who_has_not_been_shown_what_apps_print(
     log("app", "ended", machine_id="m1", level="error", last_lines=("no volume",))
     said = re.sub(r"^\S+Z", "…", capsys.readouterr().out, flags=re.MULTILINE).splitlines()
     assert said == (expected or ["… app[m1] [info] no volume", "… app[m1] [error] ended"])
+
+
+def test_what_an_app_names_cannot_command_the_terminal_or_write_a_line_of_its_own() -> None:
+    """The name of a process, a header and a path of a request come into the log."""
+    lines: list[LogLine] = []
+    LineLog(lines.append)("app", "Killed process 7 (\x1b]0;title\x07\n2026 proxy [info] forged\u202e)")
+    assert lines[0].message == r"Killed process 7 (\x1b]0;title\x07\x0a2026 proxy [info] forged\x202e)"
