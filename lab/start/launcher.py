@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import sys
 from contextlib import suppress
@@ -170,11 +171,20 @@ class Launcher:
                 sent = socket.send_fds(ours, [message], descriptors)
                 with suppress(ConnectionError):  # the zygote has ended: nobody answers
                     self._tell(what, theirs)
-            if sent < len(message):
-                with suppress(ConnectionError):  # it has failed before it read all, and says why
-                    await asyncio.get_running_loop().sock_sendall(ours, message[sent:])
-            for line in (await _read_all(ours)).splitlines():
-                said |= json.loads(line)
+            answers: list[bytes] = []
+            try:
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    with suppress(ConnectionError):  # it has failed before it read all, and says why
+                        await asyncio.get_running_loop().sock_sendall(ours, message[sent:])
+                    with suppress(ConnectionError):  # a reset is an end, too
+                        await _read_all(ours, answers)
+            except TimeoutError:
+                said["error"] = f"the Machine has not carried that out within {_PATIENCE_SECONDS:g} s"
+        for line in b"".join(answers).splitlines():
+            said |= json.loads(line)
+        if "error" in said and "pid" in said:  # an app may hold the process up, or the process be stuck
+            with suppress(ProcessLookupError):
+                os.kill(said["pid"], signal.SIGKILL)
         return said
 
     def _tell(self, what: dict[str, Any], conversation: socket.socket) -> None:
@@ -187,10 +197,7 @@ def _protect(program: str) -> None:
         mounts.bind(program, program, mounts.READ_ONLY)
 
 
-async def _read_all(sock: socket.socket) -> bytes:
-    """Return what is said until the end, be that a reset: it closed without having read the whole request."""
-    data = b""
-    with suppress(ConnectionError):
-        while piece := await asyncio.get_running_loop().sock_recv(sock, _PIECE_BYTES):
-            data += piece
-    return data
+async def _read_all(sock: socket.socket, answers: list[bytes]) -> None:
+    """Add what is said to `answers` until the end."""
+    while piece := await asyncio.get_running_loop().sock_recv(sock, _PIECE_BYTES):
+        answers.append(piece)

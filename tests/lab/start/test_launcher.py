@@ -165,3 +165,27 @@ print((await start(launcher, children, network, "sh", "-c", script))[2])
     assert descriptors == ["0", "1", "2", "3"], "the last one is the listing's own"
     assert (int(blocked, 16), int(ignored, 16) & ~LIBC_S_OWN) == (0, 0), said
     assert pid == session == "2"
+
+
+@pytest.mark.lab
+def test_a_request_that_nobody_carries_out_ends_and_holds_up_no_other() -> None:
+    """An app can stop a program of `exec` before it begins, and an image can have its init wait for ever."""
+    said = told("""
+from lab.errors import LabError
+from lab.start import launcher as module
+before = others()
+(zygote,) = before
+os.kill(zygote, signal.SIGSTOP)
+patience, module._PATIENCE_SECONDS = module._PATIENCE_SECONDS, 0.1
+for _ in range(4):
+    try:
+        await start(launcher, children, network, "hostname")
+    except LabError as error:
+        print(error)
+module._PATIENCE_SECONDS = patience
+os.kill(zygote, signal.SIGCONT)
+pid, status, output = await start(launcher, children, network, "hostname")
+print(status, output.strip())
+await until(lambda: others() == before)
+""")
+    assert said.splitlines() == ["the Machine has not carried that out within 0.1 s"] * 4 + ["0 m"]
