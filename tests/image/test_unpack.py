@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import lzma
-import mmap
 import os
 import re
 import resource
@@ -112,12 +111,6 @@ def test_names_that_fill_the_memory_of_the_process_are_told(tmp_path: Path, monk
     monkeypatch.setattr(unpack, "MOST_MEMORY_BYTES", 64 * 1024**2)
     with pytest.raises(LabError, match=r"layer 0: expected names that take less than \d+ MiB of memory .*, got more$"):
         unpacked(tmp_path, {f"{number}{'a' * 1_000_000}": "" for number in range(100)})
-
-
-def test_a_parent_that_has_many_addresses_in_use_leaves_the_process_its_memory(tmp_path: Path) -> None:
-    """The limit is one on addresses, and a fork begins with those of its parent."""
-    with mmap.mmap(-1, 2 * unpack.MOST_MEMORY_BYTES):
-        unpacked(tmp_path, {str(number): "" for number in range(30_000)})
 
 
 def test_directories_within_each_other_without_end_are_told(tmp_path: Path) -> None:
