@@ -49,6 +49,7 @@ _NUMBERS = {
     "pivot_root": (155, 41),
     "request_key": (249, 218),
     "setns": (308, 268),
+    "setsockopt": (54, 208),
     "socket": (41, 198),
     "syslog": (103, 116),
     "umount2": (166, 39),
@@ -70,13 +71,13 @@ class _Program(ctypes.Structure):
 
 
 def program(
-    refused: Iterable[str], by_argument: Mapping[str, tuple[int, Iterable[int]]], machine: str | None = None
+    refused: Iterable[str], by_argument: Mapping[str, Iterable[Mapping[int, int]]], machine: str | None = None
 ) -> bytes:
     """Return the filter for this machine's architecture, or for `machine` as uname(2) names it.
 
-    `refused` are calls that fail with EPERM.  `by_argument` refuses a call when its argument (0 is the first) equals
-    one of the values; `clone` and `unshare` are refused for a new user namespace, and clone3, whose arguments the
-    filter cannot see, does not exist (ENOSYS), so that libc calls clone.
+    `refused` are calls that fail with EPERM.  `by_argument` refuses a call when all arguments of one of its conditions
+    (0 is the first) have the value there; `clone` and `unshare` are refused for a new user namespace, and clone3, whose
+    arguments the filter cannot see, does not exist (ENOSYS), so that libc calls clone.
     """
     machine = machine or os.uname().machine
     audit, numbering = _ARCHITECTURES.get(machine, (0, 0))
@@ -91,9 +92,8 @@ def program(
     made += [(_EQUAL, 0, 1, number["clone3"]), (_RETURN, 0, 0, unknown)]
     for name in ("clone", "unshare"):
         made += _if_called(number[name], [*_load_argument(0), (_ANY_BIT, 0, 1, CLONE_NEWUSER), (_RETURN, 0, 0, no)])
-    for name, (argument, values) in by_argument.items():
-        tests = [line for value in values for line in ((_EQUAL, 0, 1, value), (_RETURN, 0, 0, no))]
-        made += _if_called(number[name], [*_load_argument(argument), *tests])
+    for name, conditions in by_argument.items():
+        made += _if_called(number[name], [line for values in conditions for line in _if_equal(values, no)])
     made.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(_INSTRUCTION.pack(*line) for line in made)
 
@@ -102,6 +102,14 @@ def _if_called(number: int, then: list[tuple[int, int, int, int]]) -> list[tuple
     """Do `then` for that call, and allow it unless `then` refuses it."""
     then = [*then, (_RETURN, 0, 0, _ALLOW)]
     return [(_EQUAL, 0, len(then), number), *then]
+
+
+def _if_equal(values: Mapping[int, int], then: int) -> list[tuple[int, int, int, int]]:
+    """Return `then` when every argument has its value, else go on behind this."""
+    made = [(_RETURN, 0, 0, then)]
+    for argument, value in values.items():
+        made = [*_load_argument(argument), (_EQUAL, 0, len(made), value), *made]
+    return made
 
 
 def _load_argument(which: int) -> list[tuple[int, int, int, int]]:

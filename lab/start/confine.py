@@ -26,7 +26,8 @@ class Confinement:
     @classmethod
     def prepare(cls) -> Confinement:
         """Build the filter once; raise `RefusedError` on an architecture that it is not known for."""
-        return cls(call_filter.program([rule.what for rule in rules.CALLS], rules.CALLS_BY_ARGUMENT))
+        by_argument = {name: conditions.values() for name, conditions in rules.CALLS_BY_ARGUMENT.items()}
+        return cls(call_filter.program([rule.what for rule in rules.CALLS], by_argument))
 
     def enter(self, users: int | None, limits: Mapping[str, Any]) -> None:
         """Become a Machine's root in the user namespace `users`, which nothing that starts from here can leave.

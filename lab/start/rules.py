@@ -79,10 +79,21 @@ CALLS = (
 NEW_USER_NAMESPACES = Rule(
     "clone and unshare with CLONE_NEWUSER", kept=False, why="be root of new namespaces, out of the lab's sight"
 )
-# Calls that one value of an argument makes dangerous: the number of the argument, and the values.
+# Calls that values of their arguments make dangerous, each by the number of the argument.
 CALLS_BY_ARGUMENT = {
-    "ioctl": (1, {0x5412: "TIOCSTI: type on a terminal", 0x541C: "TIOCLINUX: paste on a console"}),
-    "socket": (0, {40: "AF_VSOCK: reach the host's hypervisor around the network"}),
+    "ioctl": {
+        "TIOCSTI: type on a terminal": {1: 0x5412},
+        "TIOCLINUX: paste on a console": {1: 0x541C},
+        "TIOCSETD: have the kernel read a terminal by one of its rarely used parts": {1: 0x5423},
+    },
+    "setsockopt": {
+        "IP_FREEBIND: send from the address of another Machine or of the nameserver": {1: 0, 2: 15},
+        "IPV6_FREEBIND: send from the address of another Machine or of the nameserver": {1: 41, 2: 78},
+    },
+    "socket": {
+        "AF_ALG: reach the kernel's ciphers, a large part of it, in which boundaries have been broken": {0: 38},
+        "AF_VSOCK: reach the host's hypervisor around the network": {0: 40},
+    },
 }
 
 # Directories of the host's root that a Machine without an image shows, read-only; a link stays a link.

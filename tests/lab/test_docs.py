@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 BY_ARGUMENT = [
     rules.Rule(f"{call} with {constant}", kept=False, why=why, source="ours")
-    for call, (_, values) in rules.CALLS_BY_ARGUMENT.items()
-    for constant, _, why in (text.partition(": ") for text in values.values())
+    for call, conditions in rules.CALLS_BY_ARGUMENT.items()
+    for constant, _, why in (text.partition(": ") for text in conditions)
 ]
 BOUNDARY = {
     "of the host": (rules.PATHS, "shown", "not there"),

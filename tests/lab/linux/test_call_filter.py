@@ -44,7 +44,8 @@ class Filter:
         return interpret(self.program(), data)
 
     def program(self) -> bytes:
-        return call_filter.program(REFUSED, rules.CALLS_BY_ARGUMENT, self.machine)
+        by_argument = {name: conditions.values() for name, conditions in rules.CALLS_BY_ARGUMENT.items()}
+        return call_filter.program(REFUSED, by_argument, self.machine)
 
     def number(self, name: str) -> int:
         return call_filter._NUMBERS[name][0 if self.machine == "x86_64" else 1]  # noqa: SLF001 - the table under test
@@ -101,16 +102,23 @@ def test_a_new_user_namespace_is_refused_whatever_else_is_asked_for(calls: Filte
 
 def test_typing_on_a_terminal_is_refused_and_all_else_of_ioctl_is_not(calls: Filter) -> None:
     refused = {command: calls.verdict("ioctl", 0, command) for command in range(0x5400, 0x5480)}
-    assert {command for command, verdict in refused.items() if verdict == NOT_PERMITTED} == {0x5412, 0x541C}
+    assert {command for command, verdict in refused.items() if verdict == NOT_PERMITTED} == {0x5412, 0x541C, 0x5423}
     assert set(refused.values()) == {NOT_PERMITTED, ALLOWED}
     assert calls.verdict("ioctl", 0x5412, 0x5401, 0x5412) == ALLOWED, "only the second argument is the command"
     assert calls.verdict("ioctl", 0, 0xFFFFFFFF00005412) == NOT_PERMITTED, "the kernel ignores the upper half"
 
 
-def test_the_hypervisor_s_sockets_are_refused_and_all_others_are_not(calls: Filter) -> None:
+def test_the_sockets_of_the_hypervisor_and_of_ciphers_are_refused_and_all_others_are_not(calls: Filter) -> None:
     refused = [family for family in range(64) if calls.verdict("socket", family, 1) != ALLOWED]
-    assert refused == [40], "AF_VSOCK"
+    assert refused == [38, 40], "AF_ALG, AF_VSOCK"
     assert calls.verdict("socket", 40 | 1 << 32) == NOT_PERMITTED, "the kernel ignores the upper half"
+
+
+def test_an_address_of_another_machine_cannot_be_bound_and_all_else_can_be_set(calls: Filter) -> None:
+    levels, options = (0, 1, 6, 17, 41, 255), range(256)
+    asked = [(level, option) for level in levels for option in options]
+    refused = [both for both in asked if calls.verdict("setsockopt", 3, *both) == NOT_PERMITTED]
+    assert refused == [(0, 15), (41, 78)], "IP_FREEBIND, IPV6_FREEBIND; SO_REUSEPORT is 15 of another level"
 
 
 def test_calls_of_another_architecture_do_not_exist(calls: Filter) -> None:
