@@ -27,6 +27,7 @@ from lab.errors import RefusedError
 from lab.freezer import end_unless_still
 from lab.linux.segments import remove_segments
 from lab.processes import in_namespaces, namespace_of
+from lab.start import rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -78,6 +79,7 @@ async def keep_within_memory(machines: Iterable[Machine], log: EventLog) -> None
             if files:
                 _look_at_segments(machine, entries, log)
             _look_at(machine, entries, log, _in_files(entries) if files else {})
+            _look_at_number(machine, entries, log)
             end_unless_still(machine, entries, log)
             await asyncio.sleep(0)  # with hundreds of Machines a look takes milliseconds: others have their turn
 
@@ -93,6 +95,21 @@ def _look_at(machine: Machine, entries: Sequence[Entry], log: EventLog, unmapped
         log("app", f"{said}; {more}", machine_id=machine.machine_id, region=machine.region, level="error")
         with suppress(ProcessLookupError):
             os.kill(dying.pid, signal.SIGKILL)
+
+
+def _look_at_number(machine: Machine, entries: Iterable[Entry], log: EventLog) -> None:
+    """End a Machine with too many threads: the kernel counts those of each user, and root may become any user."""
+    most = rules.threads(machine.plan.memory_mb)
+    if sum(map(_threads, entries)) > most and machine.process is not None:
+        said = f"Out of processes: a machine with {machine.plan.memory_mb} MB has room for {most}; ending the machine"
+        log("app", said, machine_id=machine.machine_id, region=machine.region, level="error")
+        machine.process.send(signal.SIGKILL)
+
+
+def _threads(entry: Entry) -> int:
+    with suppress(OSError):  # it has ended
+        return os.stat(f"{entry.directory}/task").st_nlink - 2  # noqa: PTH116 - for every process there is
+    return 0
 
 
 def _held(entries: Iterable[Entry], measure: Callable[[str], int], unmapped: Mapping[int, int]) -> list[Held]:

@@ -152,7 +152,12 @@ LIMITS = (
     Rule("shared memory in /dev", kept=True, why=f"{SHARED_MEMORY_MB} MB", source=DOCKER),
     Rule("terminals in /dev/pts", kept=True, why=f"{TERMINALS}; the host has 4096 in all", source="ours"),
     Rule("descriptors a process", kept=True, why=str(DESCRIPTORS), source=FLY_INIT),
-    Rule("processes and threads", kept=True, why=f"{PROCESSES_PER_MB} for each MB of memory", source=KERNEL),
+    Rule(
+        "processes and threads",
+        kept=True,
+        why=f"{PROCESSES_PER_MB} for each MB of memory, twice that for all users together",
+        source=KERNEL,
+    ),
     Rule("core dumps", kept=False, why="the host's handler would run for them, as root", source=KERNEL),
 )
 
@@ -163,3 +168,8 @@ def processes(memory_mb: int) -> int:
     Half of what fits into an eighth of the memory, at 16 KiB each (fork_init in the kernel's kernel/fork.c).
     """
     return PROCESSES_PER_MB * memory_mb
+
+
+def threads(memory_mb: int) -> int:
+    """Return how many all users of such a Machine may have together: its kernel has room for twice that of one."""
+    return 2 * processes(memory_mb)

@@ -139,3 +139,29 @@ async def test_where_a_machine_has_no_pid_namespace_of_its_own_nothing_is_killed
     assert not watch.done()
     watch.cancel()
     assert not [line for line in notes.lines if "memory" in line]
+
+
+CROWD = """
+import sys, threading
+for _ in range(10):
+    threading.Thread(target=sys.stdin.read).start()
+print("full", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("machine_mb", "ended"), [(1, True), (2, False)])
+async def test_a_machine_with_more_threads_than_its_kernel_has_room_for_is_ended(machine_mb: int, ended: bool) -> None:
+    """Root of a Machine may become any user, and the kernel counts each by itself."""
+    plan, ground, notes = replace(lay_out().machines[0], memory_mb=machine_mb), Field(), Notes()
+    machine = Machine(plan, lay_out().apps[0], ground, notes, Background(notes))
+    await machine.start()
+    crowd = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CROWD, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert crowd.stdout is not None
+    assert await crowd.stdout.readline() == b"full\n"
+    memory._look_at_number(machine, [Entry(crowd.pid, f"/proc/{crowd.pid}")], notes)  # noqa: SLF001 - one look
+    crowd.kill()
+    await crowd.communicate()
+    assert (signal.SIGKILL in ground.programs[0].signals) is ended
+    assert any("Out of processes: a machine with 1 MB has room for 8" in line for line in notes.lines) is ended
