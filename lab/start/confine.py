@@ -71,7 +71,7 @@ def _limit(memory_mb: int, *, alone: bool) -> None:
     """Limit what one process may take, and how many a Machine has; only in a user namespace of its own are they its."""
     wanted = [(resource.RLIMIT_NOFILE, rules.DESCRIPTORS), (resource.RLIMIT_CORE, rules.CORE_BYTES)]
     if alone:
-        wanted.append((resource.RLIMIT_NPROC, rules.processes(memory_mb)))
+        wanted += [(kind, rules.processes(memory_mb)) for kind in (resource.RLIMIT_NPROC, resource.RLIMIT_SIGPENDING)]
     for kind, most in wanted:
         _, hard = resource.getrlimit(kind)
         allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)

@@ -158,6 +158,7 @@ LIMITS = (
         why=f"{PROCESSES_PER_MB} for each MB of memory, twice that for all users together",
         source=KERNEL,
     ),
+    Rule("signals that wait", kept=True, why="as many; the caller's other programs share the host's", source=KERNEL),
     Rule("core dumps", kept=False, why="the host's handler would run for them, as root", source=KERNEL),
 )
 

@@ -47,3 +47,19 @@ except OSError as error:
 
 def test_terminals_are_left_for_the_host(tmp_path: Path) -> None:
     assert found_by(stranger(tmp_path / "app", TERMINALS)) == rules.TERMINALS
+
+
+SIGNALS = """
+import ctypes, os, signal
+libc = ctypes.CDLL(None)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGRTMIN])
+count = 0
+while libc.sigqueue(os.getpid(), int(signal.SIGRTMIN), None) == 0:
+    count += 1
+print("found:", count)
+"""
+
+
+def test_signals_that_wait_are_left_for_the_caller(tmp_path: Path) -> None:
+    """They count for the user who started the lab, whose other programs then have no timer and no such signal."""
+    assert found_by(stranger(tmp_path / "app", SIGNALS)) <= rules.processes(256)
