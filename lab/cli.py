@@ -13,65 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from lab.errors import LabError, RefusedError, UsageError
+from lab.examples import EXAMPLES
 from lab.faults import Faults, help_text, parse
 from lab.start.rules import DISK_MB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-EXAMPLES = {
-    "": """\
-examples:
-  flycast-lab demo                                  the whole idea in under a minute
-  flycast-lab run -- curl -s http://private-svc.flycast
-  flycast-lab run --scale ams=2,cdg=1 -- bash       look around on a shell Machine
-  flycast-lab up                                    stay up; then, from another terminal:
-  flycast-lab shell                                 a shell on a shell Machine
-  flycast-lab exec -- dig +short aaaa private-svc.flycast
-  flycast-lab status --watch                        who sleeps and who wakes, live
-  flycast-lab run --laptop -- dig +short txt _apps.internal       through a WireGuard tunnel
-  flycast-lab doctor                                what this host allows
-""",
-    "run": """\
-examples:
-  flycast-lab run -- curl -s http://private-svc.flycast
-  flycast-lab run --command 'python3 -m http.server --bind :: 8080' -- curl -sI http://private-svc.flycast
-  flycast-lab run --autostop-interval 1 -- flycast-probe wake private-svc
-  flycast-lab run --laptop -- curl -s http://private-svc.flycast
-  flycast-lab run --image localhost/private-svc -- curl -s http://private-svc.flycast
-  ADMIN_TOKEN=… flycast-lab run --secret ADMIN_TOKEN -- flycast-probe wake private-svc --sleep
-  flycast-lab run --org other=shop/fly.toml --flycast-in shop=personal -- curl -s http://shop.flycast
-""",
-    "exec": """\
-examples:
-  flycast-lab exec -- ping -c2 private-svc.flycast
-  flycast-lab exec --machine 2ea7d1a3f866fb -- curl -sI http://localhost:8080
-""",
-    "shell": """\
-examples:
-  flycast-lab shell                                 bash on a shell Machine, else sh
-  flycast-lab shell --machine 2ea7d1a3f866fb -- top
-""",
-    "laptop": """\
-examples:
-  flycast-lab up --laptop                           a laptop on the internet, its tunnel up
-  flycast-lab exec --laptop -- curl -s http://private-svc.flycast
-  flycast-lab wireguard create personal ams my-laptop my-laptop.conf
-  flycast-lab wireguard list personal
-  flycast-lab wireguard remove personal my-laptop
-""",
-    "fault": """\
-examples:
-  flycast-lab fault lost-dns=30 slow-bind=3
-  flycast-lab fault lost-dns=off
-""",
-    "machine": """\
-examples:
-  flycast-lab machine list
-  flycast-lab machine suspend 2ea7d1a3f866fb        the next request resumes it
-  flycast-lab machine stop 2ea7d1a3f866fb           what a suspended one kept is given up
-""",
-}
 _LEAST_SECONDS, _DAY_SECONDS = 0.01, 86400
 _LEAST_DISK_MB, _MOST_DISK_MB = 1, 65536
 
@@ -104,7 +52,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     demo = _command(commands, "demo", "show the whole idea: names, wake, hello, 6PN, autostop", "")
     _add_lab_options(demo, autostop_seconds=2.0)
-    demo.set_defaults(fault=[], laptop=False, no_tunnel=False, unsafe=True)  # it runs the blueprint's own service
+    _add_unsafe(demo)
+    demo.set_defaults(fault=[], laptop=False, no_tunnel=False)
     run = _command(commands, "run", "bring the lab up, run CMD on a shell Machine, tear down", "run")
     _add_lab_options(run, autostop_seconds=300.0)
     _add_faults(run)
@@ -343,7 +292,7 @@ def _bring_up(arguments: argparse.Namespace) -> int:
     options = LabOptions(
         arguments.autostop_interval, arguments.boot_ms, _opened_log(arguments.log), faults,
         laptop=arguments.laptop, tunnel=not arguments.no_tunnel,
-        disk_mb=arguments.disk, unsafe=arguments.unsafe,
+        disk_mb=arguments.disk, unsafe=arguments.unsafe or _shows_the_blueprint(arguments),
     )  # fmt: skip
     from lab import session  # noqa: PLC0415
 
@@ -352,6 +301,13 @@ def _bring_up(arguments: argparse.Namespace) -> int:
     if arguments.do == "up":
         return session.up(topology, options)
     return session.run(topology, options, program_of(arguments))
+
+
+def _shows_the_blueprint(arguments: argparse.Namespace) -> bool:
+    """Tell whether this is the demo of the blueprint's own service, which may run where nothing is isolated."""
+    own, files = Path(__file__).resolve().parents[1] / "fly.toml", arguments.config or [Path("fly.toml")]
+    of_others = arguments.org or arguments.image or arguments.command
+    return arguments.do == "demo" and not of_others and all(file.resolve() == own for file in files)
 
 
 def _require_netlink() -> None:

@@ -39,6 +39,7 @@ NOT_SHOWN = (
     "fdaa::3 as resolver: dig, nslookup and curl by name; the probe is given the nameserver with --dns",
     "the proxy's 172.16 peer address: the service sees loopback",
     "/etc/hosts with fly-local-6pn, Machine host names, isolation between networks",
+    "the boundary of a Machine: the app is a plain process of yours, with your files and your network",
 )
 
 

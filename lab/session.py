@@ -81,6 +81,11 @@ def demo(topology: Topology, options: LabOptions) -> int:
 
     if topology.images:
         raise LabError("--image: this host does not allow the namespaces that it takes; see 'flycast-lab doctor'")
+    if not options.unsafe:
+        raise LabError(
+            "this host does not allow a lab, and the walkthrough on loopback would run the app as a plain process of "
+            "yours; where you trust it, go on with --unsafe, else see 'flycast-lab doctor'"
+        )
     print("\n".join(describe(found, hints())), flush=True)
     with queued_output(options.log_file):
         return asyncio.run(loopback.walk_through(topology, options, log))

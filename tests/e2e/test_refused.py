@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,8 +50,20 @@ def test_demo_says_why_and_walks_through_what_loopback_can_show(
     assert done.returncode == 0, done.stdout + done.stderr
     for words in ("refused", number, remedy, "Not shown here:", "127.0.0.1"):
         assert words in done.stdout, f"{words!r} is missing in:\n{done.stdout}"
+    assert "the app is a plain process of yours" in done.stdout, "it says what is not isolated"
     assert done.stdout.count("cold proven") == 3, done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_the_demo_of_somebody_else_s_app_runs_without_isolation_only_when_it_is_told_to(tmp_path: Path) -> None:
+    shutil.copy(PROJECT / "fly.toml", tmp_path)
+    stranger = ("demo", "--config", str(tmp_path / "fly.toml"), "--command", f"{sys.executable} -m private_svc")
+    refused = run(FILTERED, *stranger)
+    assert (refused.returncode, refused.stdout) == (1, ""), refused.stdout
+    assert "plain process of yours" in refused.stderr
+    assert "--unsafe" in refused.stderr
+    done = run(FILTERED, *stranger, "--unsafe", "--autostop-interval", "0.5")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(("prefix", "number", "remedy"), REFUSALS)
