@@ -159,8 +159,8 @@ def _show_system(ground: Ground) -> None:
         if os.path.islink(name):  # noqa: PTH114
             os.symlink(os.readlink(name).lstrip("/"), f"/{name}")  # noqa: PTH115, PTH211
         elif os.path.isdir(name):  # noqa: PTH112
-            _make(f"/{name}", ground.ids)
-            mounts.bind(name, f"/{name}", _READ_ONLY | mounts.NO_DEVICES)
+            _make_all(f"/{name}", ground.ids)
+            _show_directory(name, ground.ids)
     for name in ("proc", "sys", "dev", "etc"):
         _make(f"/{name}", ground.ids)
     for name, mode in rules.FRESH_DIRECTORIES.items():
@@ -168,6 +168,14 @@ def _show_system(ground: Ground) -> None:
     for name, place in rules.FRESH_LINKS.items():
         os.symlink(place, f"/{name}")  # noqa: PTH211
     _overlay(_ETC, "/etc", "etc", ground.ids)
+
+
+def _show_directory(name: str, ids: Ids) -> None:
+    if name in rules.WITH_SOCKETS:
+        with suppress(RefusedError):  # no overlay here: then as the others, and what an app reaches there is told
+            _overlay(name, f"/{name}", name, ids, ns.MS_RDONLY | ns.MS_NOSUID)
+            return
+    mounts.bind(name, f"/{name}", _READ_ONLY | mounts.NO_DEVICES)
 
 
 def _show_devices() -> None:
@@ -236,7 +244,7 @@ def _make_all(path: str, ids: Ids) -> None:
             raise LabError(f"{path} cannot be shown in a Machine: {error.strerror}") from None
 
 
-def _overlay(lower: str, target: str, name: str, ids: Ids) -> None:
+def _overlay(lower: str, target: str, name: str, ids: Ids, flags: int = 0) -> None:
     """Mount `lower` of the lab on `target`, with a layer of the Machine's memory above it."""
     upper, work = f"{_LAYER}/{name}.upper", f"{_LAYER}/{name}.work"
     status = os.stat(lower)  # noqa: PTH116
@@ -247,9 +255,9 @@ def _overlay(lower: str, target: str, name: str, ids: Ids) -> None:
     named = (("lowerdir", lower), ("upperdir", upper), ("workdir", work))
     layers = ",".join(f"{key}={_escaped(path)}" for key, path in named)
     try:
-        ns.mount("overlay", target, "overlay", ns.MS_NODEV, f"{layers},userxattr")
+        ns.mount("overlay", target, "overlay", ns.MS_NODEV | flags, f"{layers},userxattr")
     except RefusedError:  # a kernel before 5.11, or a file system in memory without such attributes
-        ns.mount("overlay", target, "overlay", ns.MS_NODEV, layers)
+        ns.mount("overlay", target, "overlay", ns.MS_NODEV | flags, layers)
 
 
 def _escaped(path: str) -> str:

@@ -96,8 +96,11 @@ CALLS_BY_ARGUMENT = {
     },
 }
 
-# Directories of the host's root that a Machine without an image shows, read-only; a link stays a link.
-SYSTEM_DIRECTORIES = ("bin", "gnu", "lib", "lib32", "lib64", "libx32", "nix", "opt", "sbin", "usr")
+# Directories of the host's root that a Machine without an image shows, read-only; a link stays a link.  Beside the
+# store of Nix is the socket of its daemon.
+SYSTEM_DIRECTORIES = ("bin", "gnu", "lib", "lib32", "lib64", "libx32", "nix/store", "opt", "sbin", "usr")
+# Those in which services may keep sockets, which a Machine could connect to: shown through an overlay, which has none.
+WITH_SOCKETS = ("opt",)
 # Directories that every start makes anew, empty and writable, with their modes; they belong to the Machine's root.
 FRESH_DIRECTORIES = {
     "home": 0o755, "media": 0o755, "mnt": 0o755, "root": 0o700, "run": 0o755, "run/lock": 0o1777, "srv": 0o755,
@@ -108,7 +111,10 @@ FRESH_LINKS = {"var/lock": "/run/lock", "var/run": "/run"}
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 PATHS = (
     Rule(
-        "/bin, /lib*, /opt, /sbin, /usr (/nix, /gnu)", kept=True, why="the system's programs, read-only", source="ours"
+        "/bin, /lib*, /opt, /sbin, /usr (/nix/store, /gnu)",
+        kept=True,
+        why="the system's programs, read-only",
+        source="ours",
     ),
     Rule("/etc", kept=True, why="a copy of what every user of the host may read; no shadow, no keys", source="ours"),
     Rule("the directory of fly.toml", kept=True, why="the app, copy-on-write, at its own path", source="ours"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tests.e2e.running import RunningLab
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _FLY_TOML = """\
@@ -34,9 +35,9 @@ def stranger(
     return config
 
 
-def found_by(config: Path, *options: str) -> Any:
-    """Run the app in a lab; return what its script prints as `found: VALUE`."""
-    with RunningLab(*options, configs=[config]) as lab:
+def found_by(config: Path, before: Sequence[str] = ()) -> Any:
+    """Run the app in a lab started behind the words `before`; return what its script prints as `found: VALUE`."""
+    with RunningLab(configs=[config], before=before) as lab:
         said = re.search(r"found: (.*)", lab.wait_for("found: "))
     assert said is not None
     return ast.literal_eval(said[1])
