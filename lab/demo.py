@@ -96,6 +96,7 @@ async def walk_through(session: Session, heard: Sequence[str]) -> int:
         elif await session.run_step(_with_empty_input(argv), step.machine_id) != 0:
             _print(f"the step failed: {_shown(argv)}")
             return 1
+    session.lab.begin_autostop()  # not before: what goes straight to a Machine keeps it no more awake than on Fly
     wake = (*PROBE, "wake", app.name)
     _print(f"\n# Nobody uses it now, so it falls asleep; then the first request wakes it.\n$ {_shown(wake)}")
     if status := await session.run_step(wake):

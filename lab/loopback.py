@@ -184,6 +184,7 @@ async def walk_through(topology: Topology, options: LabOptions, log: EventLog) -
 
 async def _deploy_and_show(lab: Lab, ground: LoopbackGround) -> int:
     await lab.deploy()
+    lab.begin_autostop()
     return await _show(lab.topology, ground)
 
 

@@ -47,6 +47,7 @@ def run(topology: Topology, options: LabOptions, program: Sequence[str]) -> int:
     """Run `program` on a shell Machine of a fresh lab; return its exit status."""
 
     async def work(session: Session) -> int:
+        session.lab.begin_autostop()
         return await session.run_in_foreground(program, LAPTOP if options.laptop else "shell")
 
     return _within(topology, options, work, LineLog(*writers(options.log_file, "stderr", {"error"})))
@@ -56,6 +57,7 @@ def up(topology: Topology, options: LabOptions) -> int:
     """Keep a lab up until it is interrupted or taken down; print its log."""
 
     async def work(session: Session) -> int:
+        session.lab.begin_autostop()
         apps = ", ".join(f"{app.name} at {app.flycast_ip}" for app in topology.apps)
         print(f"A Machine may write {options.disk_mb} MB of files, which are kept in memory (--disk).", flush=True)
         print(f"The lab is up: {apps}. In another terminal: flycast-lab shell. Ctrl-C ends it.", flush=True)

@@ -167,16 +167,16 @@ class Lab:
         return switched_on(faults)
 
     async def deploy(self) -> None:
-        """Tell what a lab leaves out and who cannot be reached, then start every Machine as a deploy does.
-
-        The autostop passes begin when it is over: before, a Machine that does not listen yet would look idle.
-        """
+        """Tell what a lab leaves out and who cannot be reached, then start every Machine as a deploy does."""
         apps = self.topology.apps
         for app in apps:  # before anything starts: an app may crash of what is left out
             for hint in (*app.left_out, *unreachable(app.name, app.services)):
                 self._log("lab", hint, level="warn")
         await asyncio.gather(*(deploy(app, self.machines, self._log) for app in apps))
-        for app in apps:
+
+    def begin_autostop(self) -> None:
+        """Begin the autostop passes; before the end of a deploy, a Machine that does not listen yet would look idle."""
+        for app in self.topology.apps:
             machines = [self.machines[plan.machine_id] for plan in app.machines]
             interval = self._options.autostop_interval_seconds
             passes = keep_stopping(app, machines, self.proxies[app.name], interval, self._log)

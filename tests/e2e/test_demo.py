@@ -34,3 +34,13 @@ def test_the_demo_shows_every_step_and_ends_with_measured_times() -> None:
     places = [done.stdout.index(words) for words in log]
     assert places == sorted(places), "the log of the sleep and the wake is shown in order"
     assert "Traceback" not in done.stderr
+
+
+def test_no_machine_sleeps_before_every_step_has_been_shown_however_long_that_takes() -> None:
+    """A step that goes straight to a Machine fails when it sleeps, and this machine may be busy with other things."""
+    done = subprocess.run(
+        [*LAB, "demo", "--autostop-interval", "0.01"],
+        capture_output=True, text=True, timeout=DEADLINE_SECONDS, cwd=PROJECT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rindex("$ nc -w2 private-svc.internal") < done.stdout.index("excess capacity, autostopping")

@@ -125,6 +125,7 @@ async def test_a_background_task_that_ends_unexpectedly_ends_the_lab_and_the_log
 
     async def work(lab: Lab, ground: Ground) -> None:
         await asyncio.gather(lab.deploy(), return_exceptions=True)  # a start that is broken is told in the log, too
+        lab.begin_autostop()
         if act is not None:
             await act(lab, ground)
         await asyncio.Event().wait()
