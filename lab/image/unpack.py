@@ -18,7 +18,6 @@ import sys
 import tarfile
 import zlib
 from contextlib import contextmanager
-from importlib.machinery import BuiltinImporter
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
@@ -26,6 +25,7 @@ from lab.errors import LabError
 from lab.image.allowance import Allowance
 from lab.image.archive import Entry, opened
 from lab.image.changeset import apply
+from lab.linux.privileges import stop_importing
 from lab.start.confine import become_root_of
 from lab.start.ids import of_machines
 
@@ -104,7 +104,7 @@ def _work(image: Image, root: str, users: int | None, write: int) -> NoReturn:
                 become_root_of(users)
             os.chroot(root)
             os.chdir("/")
-            sys.meta_path[:] = [BuiltinImporter]  # an import from here on would run a file of the image
+            stop_importing()  # an import from here on would run a file of the image
             _lay_all(archive, image.layers)
         status = 0
     except (LabError, OSError, tarfile.TarError) as error:

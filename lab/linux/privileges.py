@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
+from importlib.machinery import BuiltinImporter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def hide_memory() -> None:
     """Let no process without CAP_SYS_PTRACE, at the place where this program began, read this one's memory."""
     _check(_libc.prctl(_SET_DUMPABLE, *_numbers(0, 0, 0, 0)), "prctl(PR_SET_DUMPABLE)")
+
+
+def stop_importing() -> None:
+    """Import nothing more from files: under another root directory they would be somebody else's."""
+    sys.meta_path[:] = [BuiltinImporter]
 
 
 def leave_keyrings() -> None:

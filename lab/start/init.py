@@ -46,6 +46,7 @@ def be_init(link: socket.socket, kind: str, ground: root.Ground, confinement: Co
         os.umask(0o022)
         talk.close_all_but(link.fileno(), *([] if ground.namespace is None else [ground.namespace]))
         privileges.hide_memory()
+        privileges.stop_importing()
         laid = _attempt(lambda: root.lay(ground, None)) if kind == "files" else {}
         message, found = talk.receive(link, 1)
         if message:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from lab import namespaces as ns
 from lab.clone import clone, held
 from lab.errors import LabError, RefusedError
-from lab.linux import mounts
+from lab.linux import mounts, privileges
 from lab.processes import directory
 from lab.start import confine, ids, root
 from lab.start import conversation as talk
@@ -217,6 +217,7 @@ class _Zygote:
         with socket.socket(fileno=os.dup(conversation)) as asker:
             request, found = talk.receive_request(asker)
         stdin, stdout, stderr, machine, *further = found
+        privileges.stop_importing()
         network = further.pop(0) if request["elsewhere"] else None
         ns.join_process(machine, _JOINED)
         if network is not None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.e2e.running import PROJECT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.lab
 
@@ -112,3 +116,27 @@ else:
     if said == ["none"]:
         pytest.skip("a kernel without keys")
     assert said == ["True True -1"]
+
+
+def test_nothing_is_imported_from_files_any_more_and_what_was_stays(tmp_path: Path) -> None:
+    (tmp_path / "planted.py").write_text("print('the file of somebody else ran')")
+    script = """
+import sys, json
+from lab.linux.privileges import stop_importing
+stop_importing()
+sys.path.insert(0, sys.argv[1])
+import json
+try:
+    import planted
+except ImportError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=PROJECT,
+        check=True,
+    )
+    assert done.stdout == "No module named 'planted'\n"
