@@ -165,7 +165,7 @@ def test_a_file_of_the_app_cannot_have_a_program_shown_that_only_it_names(home: 
     tool = program(home / "private/bin/tool", f"#!{home}/private/bin/other\n")
     program(home / "private/bin/other")
     write(home / "private/lib/python3.13/site-packages/a.pth", f"{home}/work\n")
-    write(home / "work/shop/__init__.py")
+    write(home / "code/shop/__init__.py")
     program(app / "script", f"#!{tool}\n")
     program(app / "by-env", f"#!/usr/bin/env {tool}\n")
     (app / "link").symlink_to(tool)
@@ -210,14 +210,14 @@ def test_of_what_lies_beside_an_installation_nothing_is_shown(
 
 
 def test_a_package_in_development_is_shown_and_the_rest_of_its_repository_is_not(home: Path, app: Path) -> None:
-    write(home / "work/.env")
-    write(home / "work/shop/__init__.py")
-    write(home / "work/data/customers.csv")
+    write(home / "code/.env")
+    write(home / "code/shop/__init__.py")
+    write(home / "code/data/customers.csv")
     site = home / "venv/lib/python3.13/site-packages"
-    write(site / "_shop.pth", f"{home}/work\nimport nothing\n\n")
+    write(site / "_shop.pth", f"{home}/code\nimport nothing\n\n")
     write(site / "gone.pth", "/no/such/place\n")
     program(home / "venv/bin/python")
-    assert shown(app, "python", path=home / "venv/bin") == {"home/venv/bin", "home/venv/lib", "home/work/shop"}
+    assert shown(app, "python", path=home / "venv/bin") == {"home/venv/bin", "home/venv/lib", "home/code/shop"}
 
 
 def test_the_python_of_these_tests_is_found_with_this_package(app: Path) -> None:
