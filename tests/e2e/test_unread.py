@@ -77,7 +77,7 @@ def test_a_lab_whose_log_nobody_reads_serves_and_tells_later_how_many_lines_are_
     assert len(seen) < LINES <= len(seen) + sum(lost), f"{len(seen)} lines came, {lost} are said to be missing"
 
 
-@pytest.mark.parametrize("end", ["down", "SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("end", ["SIGINT", *(pytest.param(way, marks=pytest.mark.long) for way in ("down", "SIGTERM"))])
 def test_a_lab_whose_log_nobody_reads_ends_when_it_is_told_to(end: str) -> None:
     with lab("up", *CHATTY) as up:
         use(up)
@@ -88,6 +88,7 @@ def test_a_lab_whose_log_nobody_reads_ends_when_it_is_told_to(end: str) -> None:
         assert up.wait(DEADLINE_SECONDS) == (0 if end == "down" else 128 + signal.Signals[end])
 
 
+@pytest.mark.long
 def test_a_stopped_terminal_does_not_stop_the_lab() -> None:
     ours, theirs = pty.openpty()
     try:
@@ -136,6 +137,7 @@ def test_a_log_whose_reader_has_gone_ends_the_lab_as_a_closed_pipe_does() -> Non
         assert up.wait(DEADLINE_SECONDS) == 128 + signal.SIGPIPE
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("command", "number", "status"),
     [(("run", "--command", "false", "--", "true"), None, 1), (("demo",), signal.SIGINT, 130)],

@@ -107,6 +107,7 @@ def test_a_sparse_file_counts_with_its_holes_and_one_with_parts_in_disorder_is_t
         unpacked(tmp_path, sparse_file(2000, (1000, 10), (500, 10)))
 
 
+@pytest.mark.long
 def test_names_that_fill_the_memory_of_the_process_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpack, "MOST_MEMORY_BYTES", 64 * 1024**2)
     with pytest.raises(LabError, match=r"layer 0: expected names that take less than \d+ MiB of memory .*, got more$"):
