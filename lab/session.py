@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from lab.control import open_door
-from lab.errors import CommandError, LabError
+from lab.errors import CommandError, LabError, RefusedError
 from lab.inheritance import current_directory, heeded
 from lab.log import EVERY_LEVEL, LineLog, writers
 from lab.sandbox import run_in_sandbox
@@ -240,6 +240,9 @@ def _within(topology: Topology, options: LabOptions, work: Work, log: LineLog) -
         except CommandError as error:
             print(f"flycast-lab: {error}", file=sys.stderr)
             return error.status
+        except RefusedError as error:
+            print(f"flycast-lab: the host refused {error}; see 'flycast-lab doctor'", file=sys.stderr)
+            return 1
         except LabError as error:
             print(f"flycast-lab: {error}", file=sys.stderr)
             return 1

@@ -56,12 +56,18 @@ class Launcher:
         self._turns = asyncio.Semaphore(_SIDE_BY_SIDE)
 
     def wait_until_ready(self) -> list[str]:
-        """Return what this host cannot give a Machine of its boundary, in sentences; call it before an event loop."""
+        """Return what this host cannot give a Machine of its boundary, in sentences; call it before an event loop.
+
+        Raises `RefusedError` where the host cannot make what a Machine sees read-only.
+        """
         self._socket.settimeout(_PATIENCE_SECONDS)
         said = self._socket.recv(MOST_MESSAGE_BYTES)
         if not said:
             raise LabError("the lab's zygote ended before it was ready; it said why above")
-        lacking: list[str] = json.loads(said)["lacking"]
+        answer = json.loads(said)
+        if talk.has_failed(answer):
+            raise RefusedError(f"{answer['call']} (Linux has it from 5.12 on)", answer["errno"])
+        lacking: list[str] = answer["lacking"]
         return lacking
 
     def networks(self, count: int, *, shells: bool = False) -> list[OwnNetwork]:

@@ -75,7 +75,11 @@ def _serve(link: socket.socket, disk_mb: int) -> None:
     if not mapped.own and ids.is_root_of_the_host():
         lacking.append("an id of its own for a Machine's root: this user namespace has no other than root's")
     root.prepare()
-    _try_attributes(lacking)
+    try:
+        mounts.bind("/run/devices", "/run/devices", mounts.READ_ONLY)
+    except RefusedError as error:  # without it a Machine could write to the host's files: no lab at all
+        link.send(json.dumps(talk.failure(error)).encode())
+        return
     link.send(json.dumps({"lacking": lacking}).encode())
     gc.disable()
     gc.freeze()  # what is never collected is never written to, and stays shared with every child
@@ -96,13 +100,6 @@ def _attempt_confinement(lacking: list[str]) -> confine.Confinement:
         lacking.append(f"a filter of system calls: {refused}")
         return confine.Confinement(b"")
     return confine.Confinement.prepare()
-
-
-def _try_attributes(lacking: list[str]) -> None:
-    try:
-        mounts.bind("/run/devices", "/run/devices", mounts.READ_ONLY)
-    except RefusedError as error:
-        lacking.append(f"read-only mounts of the host's directories: {error}")
 
 
 def _namespaces(mapped: ids.Ids, *kinds: int) -> list[int]:

@@ -77,6 +77,38 @@ def test_run_refuses_in_one_line_that_points_to_doctor(prefix: tuple[str, ...], 
     assert len(done.stderr.splitlines()) == 1
 
 
+NO_NAMESPACES_BELOW = (
+    "unshare", "--user", "--map-root-user", "sh", "-c", 'echo 0 >/proc/sys/user/max_user_namespaces; exec "$@"', "sh",
+)  # fmt: skip
+WITHOUT_MOUNT_SETATTR = """
+import ctypes, errno, os, struct, sys
+from lab.linux import call_filter
+PR_SET_NO_NEW_PRIVS, MOUNT_SETATTR, ERRNO, ALLOW = 38, 442, 0x50000, 0x7fff0000
+lines = (0x20, 0, 0, 0), (0x15, 0, 1, MOUNT_SETATTR), (6, 0, 0, ERRNO | errno.ENOSYS), (6, 0, 0, ALLOW)
+ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+call_filter.install(b"".join(struct.pack("=HBBI", *line) for line in lines))
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_where_a_machine_can_have_no_user_namespace_the_lab_goes_on_only_with_unsafe() -> None:
+    refused = run(NO_NAMESPACES_BELOW, "run", "--", "echo", "never")
+    assert (refused.returncode, refused.stdout) == (1, ""), refused.stderr
+    assert "a user namespace for each Machine: clone: ENOSPC" in refused.stderr
+    done = run(NO_NAMESPACES_BELOW, "run", "--unsafe", "--", "curl", "-sS", "http://private-svc.flycast/healthz")
+    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
+    assert "Machines are not isolated here: this host does not give a user namespace" in done.stderr
+
+
+def test_a_kernel_that_cannot_make_a_machine_s_view_read_only_has_no_lab_not_even_with_unsafe() -> None:
+    done = run((sys.executable, "-c", WITHOUT_MOUNT_SETATTR), "run", "--unsafe", "--", "echo", "never")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(
+        r"flycast-lab: the host refused mount_setattr\(.*\) \(Linux has it from 5\.12 on\): ENOSYS .*; see '.*'\n",
+        done.stderr,
+    ), done.stderr
+
+
 def test_doctor_says_that_it_works_where_it_works() -> None:
     done = run((), "doctor")
     assert done.returncode == 0, done.stdout
