@@ -121,7 +121,7 @@ class Launcher:
 
     async def execute(
         self,
-        pid: int,
+        pid: int | None,
         argv: Sequence[str],
         env: Mapping[str, str],
         *,
@@ -132,25 +132,27 @@ class Launcher:
         users: int | None = None,
         memory_mb: int | None = None,
     ) -> int:
-        """Run `argv` beside process `pid`, on `streams` (standard input, output, error); return its pid.
+        """Run `argv` beside process `pid`, or beside the lab itself, and return its pid.
 
-        With `terminal` the streams are a terminal that becomes its own, for job control.  `network`, when given, is
-        another network namespace to run it in.  `users` is the Machine's user namespace, and `memory_mb` is given for
-        one that is a boundary.
+        `streams` are its standard input, output and error.  With `terminal` they are a terminal that becomes its own,
+        for job control.  `network`, when given, is another network namespace to run it in.  `users` is the Machine's
+        user namespace, and `memory_mb` is given for one that is a boundary.
         """
         request = {
             "argv": list(argv), "env": dict(env), "directory": directory, "terminal": terminal,
-            "elsewhere": network is not None, "limits": None if memory_mb is None else {"memory_mb": memory_mb},
+            "inside": pid is not None, "elsewhere": network is not None,
+            "limits": None if memory_mb is None else {"memory_mb": memory_mb},
         }  # fmt: skip
         try:
-            machine = os.pidfd_open(pid)
+            machine = [] if pid is None else [os.pidfd_open(pid)]
         except ProcessLookupError:
             raise LabError("the Machine has just ended; only a started one can run programs") from None
         try:
-            entries = [machine, *(entry for entry in (network, users) if entry is not None)]
+            entries = [*machine, *(entry for entry in (network, users) if entry is not None)]
             said = await self._ask({"do": "execute"}, request, [*streams, *entries])
         finally:
-            os.close(machine)
+            for entry in machine:
+                os.close(entry)
         return int(said["pid"])
 
     async def _ask(self, what: dict[str, Any], request: dict[str, Any], descriptors: Sequence[int]) -> dict[str, Any]:

@@ -213,10 +213,11 @@ class _Zygote:
     def _enter_and_execute(self, conversation: int) -> None:
         with socket.socket(fileno=os.dup(conversation)) as asker:
             request, found = talk.receive_request(asker)
-        stdin, stdout, stderr, machine, *further = found
+        stdin, stdout, stderr, *further = found
         privileges.stop_importing()
+        if request["inside"]:
+            ns.join_process(further.pop(0), _JOINED)
         network = further.pop(0) if request["elsewhere"] else None
-        ns.join_process(machine, _JOINED)
         if network is not None:
             ns.setns(network)
         program = os.fork()

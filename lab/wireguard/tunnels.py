@@ -148,7 +148,7 @@ class Tunnels:
         read, write = os.pipe2(os.O_CLOEXEC)
         try:
             launch = self._launcher.execute(
-                os.getpid(), argv, env, directory="/", streams=(null, write, write), network=network
+                None, argv, env, directory="/", streams=(null, write, write), network=network
             )
             pid, exit_status = await self._children.adopt(launch)
         except BaseException:

@@ -67,12 +67,14 @@ def test_ctrl_c_reaches_the_program_alone_and_the_shell_goes_on(lab: RunningLab)
 
 def test_the_program_s_terminal_is_its_own_and_on_the_machine_asked_for(lab: RunningLab) -> None:
     machine = lab.status()["machines"][0]["id"]
-    with shell(lab, ("sh", "-c", "tty; hostname; cat /proc/self/stat | cut -d' ' -f7"), machine) as terminal:
-        callers = str(Path(f"/proc/{terminal.pid}/fd/0").readlink())
+    with shell(
+        lab, ("sh", "-c", "tty; stat -Lc %d $(tty); hostname; cat /proc/self/stat | cut -d' ' -f7"), machine
+    ) as terminal:
+        callers = Path(f"/proc/{terminal.pid}/fd/0").stat().st_dev
         assert terminal.wait() == 0
-        tty, hostname, controlling = terminal.screen.split()
+        tty, device, hostname, controlling = terminal.screen.split()
         assert tty.startswith("/dev/pts/")
-        assert tty != callers, "not the caller's"
+        assert int(device) != callers, "not one of the caller's"
         assert hostname == machine
         assert controlling != "0", "it has a controlling terminal"
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.leftovers import left_by
 from tests.e2e.running import DEADLINE_SECONDS, LAB, PROJECT, RunningLab
-from tests.e2e.test_rootless import WITHOUT_RIGHTS
+from tests.e2e.test_rootless import ROOT_HAS_NO_OTHER_ID, WITHOUT_RIGHTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +77,8 @@ def test_before_the_tunnel_is_up_only_the_gateways_udp_port_is_there() -> None:
 @pytest.mark.long
 @wireguard
 def test_without_any_capability_the_tunnel_works() -> None:
-    done = run("run", "--laptop", "--", "curl", "-sS", "http://private-svc.flycast/healthz", prefix=WITHOUT_RIGHTS)
+    asked = ("curl", "-sS", "http://private-svc.flycast/healthz")
+    done = run("run", "--laptop", *ROOT_HAS_NO_OTHER_ID, "--", *asked, prefix=WITHOUT_RIGHTS)
     assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
 
 
