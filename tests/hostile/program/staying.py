@@ -123,10 +123,10 @@ def rob_newcomers(here: set[Path], markers: dict[str, str], seconds: float) -> l
     return list(found)
 
 
-def _is_the_machine_s(path: str, fd: Path) -> bool:
-    """Tell whether an open file is one that the Machine has under that name, as a library that is being loaded."""
+def _is_the_machine_s(path: str, held: int) -> bool:
+    """Tell whether a file is the one that the Machine has under that name, as a library that is being loaded."""
     try:
-        return Path(path).samefile(fd)
+        return os.path.samestat(os.stat(path), os.fstat(held))
     except OSError:
         return False
 
@@ -136,9 +136,11 @@ def _rob(place: Path, markers: dict[str, str]) -> Iterable[str]:
         yield f"{place}/environ holds the caller's environment"
     for number in range(16):
         fd = place / "fd" / str(number)
-        with contextlib.suppress(OSError):
-            link = str(fd.readlink())
-            if link[:1] == "/" and not link.startswith(("/dev/", "/proc/")) and not _is_the_machine_s(link, fd):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            held = os.open(fd, os.O_PATH)  # one file from here on, whatever the newcomer closes and opens meanwhile
+            stack.callback(os.close, held)
+            link = os.readlink(f"/proc/self/fd/{held}")
+            if link[:1] == "/" and not link.startswith(("/dev/", "/proc/")) and not _is_the_machine_s(link, held):
                 yield f"{fd} is {link}"
             if link.startswith("/dev/pts/"):
                 os.close(os.open(fd, os.O_RDWR | os.O_NOCTTY))
