@@ -7,7 +7,6 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from lab.services import served_ports
@@ -22,6 +21,7 @@ WAKES = 3
 PROBE = (sys.executable, "-m", "shell")
 _HTTP_PORT = 80
 _SLEEP_BEGINS = "has excess capacity"
+_WAKE_ENDS = "machine became reachable"
 _FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
 _LISTEN = "import sys, socket; print(socket.create_connection(sys.argv[1:], 5).recv(99).decode(), end='')"
 
@@ -112,10 +112,11 @@ async def walk_through(session: Session, heard: Sequence[str]) -> int:
 
 
 def last_sleep_and_wake(heard: Sequence[str]) -> list[str]:
-    """Return the log from the last autostop on, without what the app itself printed."""
-    newest_first = [line for line in reversed(heard) if "] {" not in line]
-    after = list(takewhile(lambda line: _SLEEP_BEGINS not in line, newest_first))
-    return newest_first[: len(after) + 1][::-1]
+    """Return the log of the last autostop that a wake followed, to the end of that wake, without what apps print."""
+    lines = [line for line in heard if "] {" not in line]
+    woken = next((at for at in range(len(lines) - 1, -1, -1) if _WAKE_ENDS in lines[at]), len(lines) - 1)
+    asleep = next((at for at in range(woken, -1, -1) if _SLEEP_BEGINS in lines[at]), 0)
+    return lines[asleep : woken + 1]
 
 
 def _with_empty_input(argv: Sequence[str]) -> tuple[str, ...]:

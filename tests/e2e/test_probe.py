@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
 import pytest
 
-from tests.e2e.running import RunningLab
+from tests.e2e.running import LAB, RunningLab
 
 pytestmark = pytest.mark.lab
 
@@ -15,8 +16,9 @@ PROBE = f"{sys.executable} -m shell"
 
 
 def test_hello_wakes_a_sleeping_app_and_then_hears_every_started_machine() -> None:
-    with RunningLab("--autostop-interval", "2") as lab:
-        lab.wait_for(r"Main child exited with code: 0")
+    with RunningLab() as lab:
+        machine_id = lab.status()["machines"][0]["id"]
+        subprocess.run([*LAB, "machine", "stop", machine_id, "--lab", str(lab.process.pid)], check=True, timeout=60)
         report = json.loads(lab.shell(f"{PROBE} hello private-svc --json"))
         assert report["ok"], f"{report}{lab.tail()}"
         assert [(hello["way"], hello["said"], hello["end"]) for hello in report["hellos"]] == [

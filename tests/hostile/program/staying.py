@@ -126,7 +126,7 @@ def rob_newcomers(here: set[Path], markers: dict[str, str], seconds: float) -> l
 def _is_the_machine_s(path: str, held: int) -> bool:
     """Tell whether a file is the one that the Machine has under that name, as a library that is being loaded."""
     try:
-        return os.path.samestat(os.stat(path), os.fstat(held))
+        return os.path.samestat(Path(path).stat(), os.fstat(held))
     except OSError:
         return False
 
@@ -139,7 +139,7 @@ def _rob(place: Path, markers: dict[str, str]) -> Iterable[str]:
         with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
             held = os.open(fd, os.O_PATH)  # one file from here on, whatever the newcomer closes and opens meanwhile
             stack.callback(os.close, held)
-            link = os.readlink(f"/proc/self/fd/{held}")
+            link = str(Path(f"/proc/self/fd/{held}").readlink())
             if link[:1] == "/" and not link.startswith(("/dev/", "/proc/")) and not _is_the_machine_s(link, held):
                 yield f"{fd} is {link}"
             if link.startswith("/dev/pts/"):
