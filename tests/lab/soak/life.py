@@ -124,6 +124,18 @@ class Life:
         """Tell whether it was started all the time."""
         return all(move.state is MachineState.STARTED for move in self.during(began, ended))
 
+    def awake_before(self, when: float, seconds: float) -> float:
+        """Return the moment so many seconds before `when`, those not counted in which it was suspended or resumed."""
+        for move in reversed(self.moves):
+            if move.when >= when:
+                continue
+            if move.state not in {MachineState.SUSPENDED, MachineState.STARTING}:
+                if when - move.when >= seconds:
+                    return when - seconds
+                seconds -= when - move.when
+            when = move.when
+        return when
+
     def first_exit(self, since: float) -> float | None:
         """Return when it ended for the first time after `since`."""
         ends = [move.when for move in self.during(since, float("inf")) if move.event is Event.EXIT]

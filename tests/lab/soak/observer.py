@@ -128,9 +128,13 @@ class Observer:
             yield Violation(move.when, f"Machine {entry.machine_id} ended with {move.status}, and nothing ended it")
 
     def _killed(self, machine_id: str, began: float, ended: float) -> bool:
-        """Tell whether that Machine's app was killed at some moment, or so shortly before that the log may not know."""
+        """Tell whether that Machine's app was killed at some moment, or so shortly before that the log may not know.
+
+        The init of a suspended Machine tells of an end only once it is resumed.
+        """
+        began = self.lives[machine_id].awake_before(began, _END_SECONDS)
         return any(
-            fault.fault is Fault.KILL and fault.machine_id == machine_id and fault.touches(began - _END_SECONDS, ended)
+            fault.fault is Fault.KILL and fault.machine_id == machine_id and fault.touches(began, ended)
             for fault in self.faults
         )
 

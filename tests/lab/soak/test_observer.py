@@ -86,6 +86,14 @@ def test_an_app_that_is_killed_breaks_the_requests_of_that_moment_only() -> None
     assert len(judged(observer, result(8, 8.1, Outcome.BAD_GATEWAY, boot="", number=1))) == 1
 
 
+def test_a_kill_just_before_a_suspension_is_told_of_only_after_the_resume() -> None:
+    observer = observer_of(*UP, *SUSPEND)
+    observer.begin(Fault.KILL, 0, "m1", BEGAN + 4.1).ended = BEGAN + 4.5
+    assert hear(observer, [*START, "app[m1] ams [info] Main child exited with code: 137"], since=20) == []
+    again = [*START, "app[m1] ams [info] Main child exited with code: 137"]
+    assert hear(observer, again, since=30) == ["Machine m1 ended with 137, and nothing ended it"]
+
+
 def test_an_end_that_nothing_caused_is_a_violation() -> None:
     told = hear(observer_of(*UP), ["app[m1] ams [info] Main child exited with code: 1"], since=4)
     assert told == ["Machine m1 ended with 1, and nothing ended it"]
