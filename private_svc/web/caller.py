@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from private_svc.ingress import Caller, Ingress
-from private_svc.web.malformed import Handler
+from private_svc.web.handler import Handler
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
 
 def caller_of(request: web.Request) -> Caller:
-    """Return how and from which address `request` came; unknown once its connection is closed, or where it is not ours.
-
-    Not ours it is in a test of your own application without this service.
-    """
+    """Return how and from which address `request` came; unknown in a test of your application without this service."""
     connection = connection_of(request)
     if connection is None:
         return Caller(Ingress.UNKNOWN, request.remote or "")
@@ -30,6 +27,6 @@ def said_client(request: web.Request) -> tuple[str, ...]:
 
 
 def connection_of(request: web.BaseRequest) -> Connection | None:
-    """Return the connection that `request` came on, while it is open."""
+    """Return the connection that `request` came on; None in a test of your application without this service."""
     protocol = request.protocol
-    return protocol.connection if isinstance(protocol, Handler) and protocol.transport is not None else None
+    return protocol.connection if isinstance(protocol, Handler) else None

@@ -1,17 +1,18 @@
-"""One HTTP connection: who is on it, what they wait for, and how long we wait for them.
+"""One HTTP connection: in one state at a time, moved by events and one deadline.
 
-aiohttp has no deadline of its own for slow headers, slow bodies or callers that do not read, and cannot tell when a
-connection is really gone. So each of its protocol handlers is wrapped in a `Connection` that knows:
+| state   | what it means                                          | what ends it, besides the caller's leaving       |
+|---------|--------------------------------------------------------|--------------------------------------------------|
+| idle    | nothing of a next request has come                     | `caller_seconds`; a newcomer, a drain            |
+| head    | a request head has begun                               | `caller_seconds` from its first byte             |
+| busy    | aiohttp has a request whose answer is not out          | the answer; `caller_seconds` without more body   |
+| tunnel  | the same, and all that comes is the handler's          | the handler                                      |
+| orphan  | the caller has left, and the handler still runs        | the handler                                      |
+| closing | the last word is said; what still comes is thrown away | `LINGER_SECONDS`                                 |
+| closed  | nothing is left                                        |                                                  |
 
-- The headers of a request are complete `caller_seconds` after the connection, or after the answer before.
-- Once a request is in flight, its caller sends some of the body that is still to come, and takes some of what is on its
-  way, between two looks `caller_seconds` apart. The kernel's account counts (tcp(7), TCP_INFO): what sendfile(2) sends
-  never passes asyncio.
-- Who does neither is disconnected. A look that comes late was slept through: the Machine was suspended.
-- Who closes their half may still read: `nc -N` does. They are answered, if that takes no longer than
-  `HALF_CLOSED_SECONDS`; most who close their half have gone.
-- Requests that arrive together take turns with everybody else's: from Python 3.12 on, where tasks start eagerly,
-  aiohttp would answer all of them first.
+`MOVES` has every legal move. Of one connection aiohttp gets one request at a time: what is pipelined behind it waits
+here, so all callers take turns. A caller that takes no more of its answer is the kernel's to notice: the listening
+socket passes TCP_USER_TIMEOUT on to each connection (tcp(7)).
 """
 
 from __future__ import annotations
@@ -19,75 +20,137 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import socket
-import struct
 import termios
-from typing import TYPE_CHECKING, cast
+from contextlib import suppress
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol, cast
+
+from aiohttp import web
+
+from private_svc.web.framing import HEAD_AT_MOST, BadRequestError, SizedBody, check_beginning, read_head
 
 if TYPE_CHECKING:
-    from aiohttp import web
+    from private_svc.activity import Visit
+    from private_svc.context import Context
+    from private_svc.ingress import Caller
+    from private_svc.web.framing import Body
 
-    from private_svc.activity import Activity, Visit
-    from private_svc.ingress import Caller, Classifier
-
-LATE_SECONDS = 1.0
-JUST_NOW_SECONDS = 0.1  # what was read this lately may be a request that aiohttp is about to hand on
-JUST_ANSWERED_SECONDS = 0.01  # so may be one that was read together with the one before
+LATE_SECONDS = 1.0  # a deadline noticed later than this was slept through: the Machine was suspended
 NEW_SECONDS = 0.5  # so long after the connection its first request may still be on its way
-HALF_CLOSED_SECONDS = 2.0
-TCP_INFO = struct.Struct("=24xI92xQQ8xI")  # linux/tcp.h: packets unacked; bytes acked, received and not sent
+HALF_CLOSED_SECONDS = 2.0  # for the answer to a caller that closed its half: `nc -N` still reads, most others have gone
+LINGER_SECONDS = 2.0  # to take what still comes: closing with bytes unread would reset the answer (RFC 1122 4.2.2.13)
+HELD_AT_MOST = 64 * 1024  # bytes of pipelined requests
+NEVER = float("inf")
+
+
+class State(StrEnum):
+    """Where a connection is."""
+
+    IDLE = "idle"
+    HEAD = "head"
+    BUSY = "busy"
+    TUNNEL = "tunnel"
+    ORPHAN = "orphan"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class Event(StrEnum):
+    """What happens to a connection."""
+
+    BYTES = "some bytes of a head"
+    REQUEST = "a whole head"
+    TUNNEL_REQUEST = "a whole head that asks for another protocol"
+    BAD_REQUEST = "bytes that are no request"
+    ANSWERED = "an answer is out"
+    LAST_ANSWER = "an answer is out, and no other follows"
+    GIVE_WAY = "nobody would miss it"
+    LOST = "the caller has left"
+
+
+MOVES = {
+    (State.IDLE, Event.BYTES): State.HEAD,
+    (State.HEAD, Event.BYTES): State.HEAD,
+    **{(state, Event.REQUEST): State.BUSY for state in (State.IDLE, State.HEAD)},
+    **{(state, Event.TUNNEL_REQUEST): State.TUNNEL for state in (State.IDLE, State.HEAD)},
+    **{(state, Event.BAD_REQUEST): State.CLOSING for state in (State.IDLE, State.HEAD)},
+    **{(state, Event.GIVE_WAY): State.CLOSING for state in (State.IDLE, State.HEAD)},
+    (State.BUSY, Event.ANSWERED): State.IDLE,
+    (State.BUSY, Event.LAST_ANSWER): State.CLOSING,
+    (State.TUNNEL, Event.LAST_ANSWER): State.CLOSING,
+    (State.ORPHAN, Event.LAST_ANSWER): State.CLOSED,
+    **{(state, Event.LOST): State.CLOSED for state in (State.IDLE, State.HEAD, State.CLOSING)},
+    **{(state, Event.LOST): State.ORPHAN for state in (State.BUSY, State.TUNNEL)},
+}
+AWAITED = (State.HEAD, State.BUSY, State.TUNNEL, State.ORPHAN)  # a drain waits for these
+
+
+class Listener(Protocol):
+    """What a connection asks of the listener that accepted it."""
+
+    context: Context
+    caller_seconds: float
+
+    def refusal(self, connection: Connection, error: BadRequestError, *, has_body: bool) -> bytes:
+        """Return the answer to what is no request."""
+
+    def moved(self, connection: Connection) -> None:
+        """Note that a connection is in another state."""
 
 
 class Connection(asyncio.Protocol):
-    """One HTTP connection: passes everything on to aiohttp's `handler` and keeps its own account."""
+    """One HTTP connection, between its transport and aiohttp's `handler`; accept returned its `peer`."""
 
-    def __init__(
-        self, handler: asyncio.Protocol, listener: str, who: Classifier, activity: Activity, caller_seconds: float
-    ) -> None:
+    transport: asyncio.Transport
+
+    def __init__(self, handler: asyncio.Protocol, listener: Listener, visit: Visit, peer: str, local: str) -> None:
         self._loop = asyncio.get_running_loop()
         self._handler = handler
         self._listener = listener
-        self._who = who
-        self._activity = activity
-        self._caller_seconds = caller_seconds
-        self._looks: asyncio.TimerHandle | None = None
-        self._waiting_since_s = self._loop.time()
-        self._heard_s = float("-inf")  # when we last read something that is not answered yet
-        self._heard_more = False  # since the last request began
-        self._is_deaf = False
-        self._said_all = False  # the caller has closed their half
-        self._request: web.BaseRequest | None = None  # in flight
+        self.visit = visit
+        self._ends = (peer, local)
+        self.state = State.IDLE
+        self._since_s = self._loop.time()  # in this state
+        self._deadline_s = NEVER
+        self._timer: asyncio.TimerHandle | None = None  # due at the deadline, or before it
+        self._held = b""  # what aiohttp has not got
+        self._body: Body = SizedBody(0)  # of the last request
+        self._body_fault: web.RequestPayloadError | None = None
+        self._request: web.BaseRequest | None = None  # while its handler runs
         self._has_asked = False
-        self._stood: tuple[int | None, int | None] = (None, None)
-        self.ended: asyncio.Future[None] = self._loop.create_future()
-        self.visit: Visit | None = None
+        self._is_answered = False  # while the body is still coming
+        self._said_all = False  # the caller has closed its half
+        self._gone: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self.transport = cast("asyncio.Transport", transport)
-        # An answer is finished when the kernel has all of it: then leaving cannot cut one short.
+        # An answer is out when the kernel has all of it: then leaving cannot cut one short.
         self.transport.set_write_buffer_limits(high=0)
         self._socket: socket.socket = transport.get_extra_info("socket")
-        self.peer: str = (transport.get_extra_info("peername") or ("",))[0]
-        self.local: str = (transport.get_extra_info("sockname") or ("",))[0]
-        self.visit = self._activity.arrive(self._listener, self.caller(()))
-        self._look_in(self._caller_seconds)
+        self._wait(self._listener.caller_seconds)
         self._handler.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Pass on."""
-        if not self._is_deaf:
-            self._heard_s, self._heard_more = self._loop.time(), True
+        """Hand on what belongs to the request in flight, and hold what comes after it."""
+        if self.state is State.TUNNEL:
             self._handler.data_received(data)
+        elif self.state is State.BUSY and not self._body.is_complete:
+            self._read_body(data)
+        elif self.state is not State.CLOSING and self._body_fault is None:
+            checked, self._held = len(self._held), self._held + data
+            if self.state is not State.BUSY:
+                self._read_head(checked)
+            elif len(self._held) > HELD_AT_MOST:
+                self.transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """Pass on, and keep our half open while there may be an answer to come."""
-        self._handler.eof_received()
+        """Keep our half open while an answer may still be read."""
         self._said_all = True
-        if self._is_deaf or (self._request is None and self._heard_s == float("-inf")):
+        if self.state not in {State.BUSY, State.TUNNEL} or not self._body.is_complete:
             return False
-        if self._request is None:
-            self._loop.call_later(JUST_NOW_SECONDS, self._close_unless_asked)
-        self._loop.call_later(HALF_CLOSED_SECONDS, self.transport.close)
+        self._wait(HALF_CLOSED_SECONDS)
         return True
 
     def pause_writing(self) -> None:
@@ -99,106 +162,189 @@ class Connection(asyncio.Protocol):
         self._handler.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
-        if self._looks is not None:
-            self._looks.cancel()
-        if self.visit is not None:
-            self._activity.leave(self.visit)
+        """End, but for a handler that still runs."""
+        self._deadline_s = NEVER
+        if self._timer is not None:
+            self._timer.cancel()
+        self._move(Event.LOST)
+        if self.state is State.ORPHAN and self._request is None:
+            self._move(Event.LAST_ANSWER)
         self._handler.connection_lost(exc)
-        if not self.ended.done():
-            self.ended.set_result(None)
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
 
     def caller(self, fly_client_ip: tuple[str, ...]) -> Caller:
         """Return who is connected, given every value of a request's Fly-Client-IP."""
-        return self._who(self.peer, self.local, fly_client_ip)
+        return self._listener.context.who(*self._ends, fly_client_ip)
 
-    def request_began(self, request: web.BaseRequest, caller: Caller, doing: str, *, is_work: bool) -> bool:
-        """Note that the headers of `request` are complete; it is in flight until its answer is out.
+    def request_began(self, caller: Caller, doing: str, *, is_work: bool) -> None:
+        """Note who sent the request in flight, and what they wait for."""
+        self.visit.caller = caller
+        self._listener.context.activity.begin(self.visit, doing, is_work=is_work)
 
-        Return whether it came together with the one before, so that it is somebody else's turn.
-        """
+    def request_handed(self, request: web.BaseRequest) -> None:
+        """Note that `request` is about to be handled; raise `ConnectionResetError` when its caller has left."""
+        if self.state not in {State.BUSY, State.TUNNEL}:
+            raise ConnectionResetError("the caller left before its request was handled")
         self._request, self._has_asked = request, True
-        if self.visit is not None:
-            self.visit.caller = caller
-            self._activity.begin(self.visit, doing, is_work=is_work)
-        came_later, self._heard_more = self._heard_more, False
-        return not came_later
+        if self._body_fault is not None:
+            request.content.set_exception(self._body_fault)
 
-    async def see_off(self, seconds: float) -> None:
-        """Close our half and read on until the caller closes its own, or `seconds` are over.
-
-        Closing with bytes unread would reset the connection, and could destroy an answer on its way (RFC 1122 section
-        4.2.2.13).
-        """
-        self._is_deaf = True
-        self.transport.write_eof()
-        await asyncio.wait([self.ended], timeout=seconds)
-
-    @property
-    def is_idle(self) -> bool:
-        """Tell whether nobody would miss an answer if it were closed now."""
-        if self.visit is None or self._request is not None or self.transport.is_closing():
-            return False
-        now_s = self._loop.time()
-        if now_s - self._heard_s <= JUST_NOW_SECONDS or now_s - self._waiting_since_s <= JUST_ANSWERED_SECONDS:
-            return False
-        return not _has_unread(self._socket)
-
-    @property
-    def is_new(self) -> bool:
-        """Tell whether its first request may still be on its way."""
-        return not self._has_asked and self._loop.time() - self._waiting_since_s < NEW_SECONDS
-
-    def request_ended(self, request: web.BaseRequest) -> None:
-        """Note that the answer to `request` is out, or cannot be; one that never began does not count."""
-        if self._request is not request:
-            return
+    async def request_ended(self, *, may_stay: bool) -> None:
+        """Note that an answer is out, or cannot be; where the connection may not stay, see its caller off."""
         self._request = None
-        self._waiting_since_s, self._heard_s = self._loop.time(), float("-inf")
-        if self.visit is not None:
-            self._activity.done(self.visit)
-        if self._said_all:
-            self._loop.call_later(JUST_ANSWERED_SECONDS, self._close_unless_asked)
+        self._listener.context.activity.done(self.visit)
+        more_may_come = bool(self._held) or not self._said_all
+        if self.state is State.BUSY and may_stay and more_may_come and self._body_fault is None:
+            self._is_answered = True
+            self._wait(LINGER_SECONDS)  # for what is left of a body that nobody wanted
+            self._go_idle_when_over()
+            return
+        self._move(Event.LAST_ANSWER)
+        if self.state is State.CLOSING:
+            self._gone = self._loop.create_future()
+            self._see_off()
+            await asyncio.wait([self._gone], timeout=LINGER_SECONDS)
 
-    def _close_unless_asked(self) -> None:
-        if self._request is None:
-            self.transport.close()
+    def give_way(self) -> bool:
+        """Close the connection if nobody would miss it; return whether that is so."""
+        age_s = self._loop.time() - self._since_s
+        may_be_asking = self.state is State.HEAD or not self._has_asked
+        if (
+            self.state not in {State.IDLE, State.HEAD}
+            or (may_be_asking and age_s < NEW_SECONDS)
+            or self._has_more_to_read()
+        ):
+            return False
+        self._move(Event.GIVE_WAY)
+        self.transport.close()
+        return True
 
-    def _look_in(self, seconds: float) -> None:
-        self._look_at_s = self._loop.time() + seconds
-        self._looks = self._loop.call_at(self._look_at_s, self._look)
+    def _read_head(self, checked: int = 0) -> None:
+        """Hand the next head to aiohttp once it is whole; the first `checked` bytes of it were looked at before."""
+        if not checked:
+            self._held = self._held.lstrip(b"\r\n")  # RFC 9112 section 2.2
+        end = self._held.find(b"\r\n\r\n", max(0, checked - 3), HEAD_AT_MOST) + 4
+        try:
+            if end < 4:  # noqa: PLR2004 - not found
+                check_beginning(self._held, checked)
+                if self._held and self.state is State.IDLE:
+                    self._move(Event.BYTES)
+                    self._wait(self._listener.caller_seconds)
+                return
+            head = read_head(self._held[:end])
+        except BadRequestError as error:
+            self._refuse(error)
+            return
+        rest, self._held = self._held[end:], b""
+        self._body = head.body
+        self._move(Event.TUNNEL_REQUEST if head.asks_for_tunnel else Event.REQUEST)
+        self._deadline_s = NEVER if self._body.is_complete else self._loop.time() + self._listener.caller_seconds
+        self._handler.data_received(head.data)
+        if rest:
+            self.data_received(rest)
+
+    def _read_body(self, data: bytes) -> None:
+        """Hand on what belongs to the body of the request in flight."""
+        try:
+            own, self._held = self._body.cut(data)
+        except BadRequestError as error:
+            self._body_fault = web.RequestPayloadError(error.reason)
+            self._body = SizedBody(0)
+            if self._request is not None:
+                self._request.content.set_exception(self._body_fault)
+            return
+        if own:
+            self._handler.data_received(own)
+        if self._body.is_complete:
+            self._deadline_s = NEVER
+            self._go_idle_when_over()
+        elif not self._is_answered:
+            self._wait(self._listener.caller_seconds)
+
+    def _go_idle_when_over(self) -> None:
+        """Wait for the next request once the answer is out and the body is in."""
+        if self._is_answered and self._body.is_complete:
+            self._is_answered = False
+            self._move(Event.ANSWERED)
+            self._wait(self._listener.caller_seconds)
+            self.transport.resume_reading()
+            if self._held:
+                self._loop.call_soon(self._read_held)  # in turn with everybody else
+
+    def _read_held(self) -> None:
+        if self.state is State.IDLE:
+            self._read_head()
+
+    def _refuse(self, error: BadRequestError) -> None:
+        """Answer what is no request, and read nothing more."""
+        answer = self._listener.refusal(self, error, has_body=not self._held.startswith(b"HEAD "))
+        self._held = b""
+        self._move(Event.BAD_REQUEST)
+        self.transport.write(answer)
+        self._see_off()
+
+    def _see_off(self) -> None:
+        """Close our half, and throw away what still comes until the caller closes its own."""
+        self._wait(LINGER_SECONDS)
+        if not self.transport.is_closing():
+            with suppress(OSError):  # the caller has reset the connection
+                self.transport.write_eof()
+
+    def _move(self, event: Event) -> None:
+        before, self.state = self.state, MOVES[self.state, event]
+        if self.state is not before:
+            self._since_s = self._loop.time()
+            self._listener.moved(self)
+
+    def _wait(self, seconds: float) -> None:
+        """Set the deadline; a timer that is due before it stays as it is."""
+        self._deadline_s = self._loop.time() + seconds
+        if self._timer is not None and self._timer.when() > self._deadline_s:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline_s, self._look)
 
     def _look(self) -> None:
-        """Give up on a caller who keeps us waiting."""
+        """Act on a deadline that has passed."""
         now_s = self._loop.time()
-        if now_s - self._look_at_s > LATE_SECONDS:
-            self._waiting_since_s, self._stood = now_s, (None, None)
-        left_s = self._caller_seconds
-        if self._request is None:
-            left_s -= now_s - self._waiting_since_s
-        if left_s <= 0 or self._stands_still():
-            self._give_up()
-            left_s = self._caller_seconds  # to be gone
-        self._look_in(left_s)
+        due_s = self._timer.when() if self._timer is not None else now_s
+        self._timer = None
+        if now_s - due_s > LATE_SECONDS:
+            self._deadline_s = now_s + self._listener.caller_seconds
+        if now_s < self._deadline_s:
+            if self._deadline_s != NEVER:
+                self._timer = self._loop.call_at(self._deadline_s, self._look)
+        else:
+            self._time_is_up()
 
-    def _stands_still(self) -> bool:
-        """Return whether the caller of the request in flight has sent and taken nothing since the last look."""
-        if self._request is None:
-            return False
-        unacked, acked, received, unsent = TCP_INFO.unpack(
-            self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO.size)
-        )
-        to_take = bool(unacked or unsent or self.transport.get_write_buffer_size())
-        to_send = self.transport.is_reading() and not self._request.content.is_eof()
-        before, self._stood = self._stood, (acked if to_take else None, received if to_send else None)
-        return any(now is not None and now == then for now, then in zip(self._stood, before, strict=True))
-
-    def _give_up(self) -> None:
-        if self._request is None and not self.transport.get_write_buffer_size():
+    def _time_is_up(self) -> None:
+        if self.state is State.IDLE and not self._has_more_to_read():
+            self._move(Event.GIVE_WAY)
             self.transport.close()
-        else:  # a polite close would wait for the caller, and closing under a sendfile would leave it hanging
-            self._socket.shutdown(socket.SHUT_RDWR)
+        elif self.state is State.HEAD:
+            self._refuse(BadRequestError(HTTPStatus.REQUEST_TIMEOUT, "expected the end of the request head"))
+        elif self.state is State.CLOSING:
+            self.transport.abort()
+        elif self._is_answered:
+            self._move(Event.LAST_ANSWER)
+            self._see_off()
+        elif self._said_all and not self._answer_has_begun():
+            self.transport.close()
+        elif not self._body.is_complete and self.transport.is_reading():
+            self._body_fault = web.RequestPayloadError("the body did not come in time")
+            self._socket.shutdown(socket.SHUT_RDWR)  # closing under a sendfile would leave it hanging
+        else:  # it is the handler that is slow
+            self._wait(self._listener.caller_seconds)
+
+    def _answer_has_begun(self) -> bool:
+        return self._request is not None and bool(self._request.writer.output_size)
+
+    def _has_more_to_read(self) -> bool:
+        return bool(self._held and self.state is State.IDLE) or _has_unread(self._socket)
 
 
 def _has_unread(connection: socket.socket) -> bool:
+    """Return whether the kernel has bytes that nobody has read: to close then would reset the connection."""
     return fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4)) != bytes(4)

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
+from email.utils import formatdate
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from multidict import CIMultiDict
+
+from private_svc import logs
 from private_svc.accept import Acceptor
-from private_svc.web.connection import Connection
-from private_svc.web.malformed import Handler
+from private_svc.web.connection import AWAITED, Connection, State
+from private_svc.web.handler import Handler
+from private_svc.web.marks import mark
 
 if TYPE_CHECKING:
-    import socket
-
     from aiohttp import web
 
     from private_svc.context import Context
+    from private_svc.web.framing import BadRequestError
 
 CALLER_SECONDS = 15.0
-GRACE_SECONDS = 0.5  # while draining, for a caller who has not asked yet: a request may be on its way
+GRACE_SECONDS = 0.5  # while draining, for a caller that has not asked yet: a request may be on its way
 OPEN_AT_MOST = 1000
+MALFORMED_LOG_SECONDS = 10.0
 
 
 class Connections:
@@ -33,55 +41,95 @@ class Connections:
         caller_seconds: float = CALLER_SECONDS,
         open_at_most: int = OPEN_AT_MOST,
     ) -> None:
+        self.context = context
+        self.caller_seconds = caller_seconds
         self._name = name
         self._loop = asyncio.get_running_loop()
         self._server = server
-        self._context = context
-        self._caller_seconds = caller_seconds
         self._acceptor = Acceptor(self._loop, self._loop, listening, self._take, self._make_room, limit=open_at_most)
-        self._open: dict[asyncio.Task[None], Connection] = {}  # the longest here first
+        # Each connection inherits it: the kernel gives up on a caller that takes nothing for so long (tcp(7)).
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(caller_seconds * 1000))
+        self._open: dict[Connection, asyncio.Task[object]] = {}  # the longest here first
+        self._is_leaving = False
+        self._changed = asyncio.Event()
+        self._malformed = 0
+        self._malformed_log_s = float("-inf")
 
     def start(self) -> None:
         """Begin to accept."""
         self._acceptor.start()
 
     async def drain(self, seconds: float) -> int:
-        """Stop accepting, let every request in flight finish; return how many connections were left after `seconds`."""
+        """Stop accepting, let every request in flight finish; return how many were cut after `seconds`."""
+        leave_at_s = self._loop.time() + seconds
         await self._acceptor.finish()
-        if not self._open:
-            return 0
+        self._is_leaving = True
         grace = self._loop.call_later(min(GRACE_SECONDS, seconds), self._close_idle)
-        await asyncio.wait(self._open, timeout=seconds)
+        try:
+            async with asyncio.timeout_at(leave_at_s):
+                while any(it.state in AWAITED or it.state is State.IDLE for it in self._open):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            pass
         grace.cancel()
-        return len(self._open)
+        return sum(it.state in AWAITED for it in self._open)
+
+    def moved(self, connection: Connection) -> None:
+        """Forget a connection that is closed; close one that has its answer while leaving."""
+        self._changed.set()
+        if connection.state is State.CLOSED:
+            del self._open[connection]
+            self.context.activity.leave(connection.visit)
+            self._acceptor.released()
+        elif connection.state is State.IDLE and self._is_leaving:
+            self._loop.call_soon(connection.give_way)
+
+    def refusal(self, connection: Connection, error: BadRequestError, *, has_body: bool) -> bytes:
+        """Return the answer to what is no request; count it, and log one now and then."""
+        caller = connection.visit.caller
+        self.context.activity.answers[caller.ingress, int(error.status)] += 1
+        self._malformed += 1
+        if self._loop.time() - self._malformed_log_s >= MALFORMED_LOG_SECONDS:
+            self._malformed_log_s = self._loop.time()
+            logs.event(
+                "malformed request",
+                level=logging.WARNING,
+                listener=self._name,
+                status=int(error.status),
+                reason=error.reason,
+                ingress=caller.ingress,
+                client=caller.client,
+                malformed=self._malformed,
+            )
+        text = f"{error.status}: {error.reason}\n"
+        headers: CIMultiDict[str] = CIMultiDict(
+            {
+                "Content-Type": "text/plain; charset=utf-8",
+                "Content-Length": str(len(text)),
+                "Date": formatdate(usegmt=True),
+                "Connection": "close",
+            }
+        )
+        mark(headers, self.context)
+        head = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}"]
+        head += [f"{name}: {value}" for name, value in headers.items()]
+        return "\r\n".join([*head, "", text if has_body else ""]).encode()
 
     def _close_idle(self) -> None:
-        for connection in self._open.values():
-            if connection.is_idle:
-                connection.transport.close()
+        for connection in list(self._open):
+            connection.give_way()
 
     def _make_room(self) -> bool:
-        """Close the oldest connection that waits for nothing: who keeps asking can connect again."""
-        for connection in self._open.values():
-            if connection.is_idle and not connection.is_new:
-                connection.transport.close()
-                return True
-        return False
+        """Close the oldest connection that waits for nothing: its caller can connect again."""
+        return any(connection.give_way() for connection in list(self._open))
 
-    def _take(self, accepted: socket.socket, _: str) -> None:
-        self._context.boot.stamp("first_accept")
-        context = self._context
-        handler = Handler(self._server, context)
-        connection = Connection(handler, self._name, context.who, context.activity, self._caller_seconds)
-        handler.connection = connection
-        task = self._loop.create_task(self._see_to_its_end(connection, accepted))
-        self._open[task] = connection
-        task.add_done_callback(self._gone)
-
-    async def _see_to_its_end(self, connection: Connection, accepted: socket.socket) -> None:
-        await self._loop.connect_accepted_socket(lambda: connection, accepted)
-        await connection.ended
-
-    def _gone(self, task: asyncio.Task[None]) -> None:
-        del self._open[task]
-        self._acceptor.released()
+    def _take(self, accepted: socket.socket, peer: str) -> None:
+        self.context.boot.stamp("first_accept")
+        local = accepted.getsockname()[0]
+        visit = self.context.activity.arrive(self._name, self.context.who(peer, local, ()))
+        handler = Handler(self._server, self.context)
+        connection = handler.connection = Connection(handler, self, visit, peer, local)
+        self._open[connection] = self._loop.create_task(
+            self._loop.connect_accepted_socket(lambda: connection, accepted)
+        )

@@ -6,7 +6,6 @@ answered before anything is routed.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import time
@@ -69,8 +68,8 @@ class Guard:
         """Refuse the public; have everybody else answered, whatever goes wrong, and log it."""
         started_s = time.perf_counter()
         connection = connection_of(request)
-        if connection is None:  # who it was cannot be told any more, so nothing may come of it
-            return web.Response(status=CALLER_GONE)
+        if connection is None:
+            raise TypeError("expected a request of this service's own listener")
         caller = connection.caller(said_client(request))
         self._activity.requests[caller.ingress] += 1
         exposed = caller.ingress is Ingress.PUBLIC
@@ -80,8 +79,7 @@ class Guard:
         about_health = request.path == health.PATH
         is_work = not (refused or about_health or caller.ingress is Ingress.PLATFORM)
         path = health.PATH if about_health else _path(request)
-        if connection.request_began(request, caller, f"{request.method} {path}", is_work=is_work):
-            await asyncio.sleep(0)  # others first
+        connection.request_began(caller, f"{request.method} {path}", is_work=is_work)
         if refused:
             self._context.exposure.refuse(caller)
             response: web.StreamResponse = self._marked(request, web.Response(status=403, text=REFUSAL))
@@ -126,7 +124,7 @@ class Guard:
         self._marked(request, response)
         if response.status == SWITCHING_PROTOCOLS:
             connection = connection_of(request)
-            if connection is not None and connection.visit is not None:
+            if connection is not None:
                 connection.visit.doing = f"WebSocket {_path(request)}"
 
     def _marked(self, request: web.Request, response: AnyResponse) -> AnyResponse:

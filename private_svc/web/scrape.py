@@ -48,11 +48,10 @@ class Scrape:
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         connection = connection_of(request)
-        if connection is None:  # it has gone again
-            return web.Response(status=500)
+        if connection is None:
+            raise TypeError("expected a request of this service's own listener")
         caller = connection.caller(())
-        if connection.request_began(request, caller, f"{request.method} {request.path[:100]}", is_work=False):
-            await asyncio.sleep(0)  # others first
+        connection.request_began(caller, f"{request.method} {request.path[:100]}", is_work=False)
         response = await self._answer_to(request, caller)
         mark(response.headers, self._context)
         return response

@@ -25,6 +25,7 @@ def make() -> web.Application:
     web_app.add_routes(
         [
             web.get("/held", held),
+            web.get("/begun", begun),
             web.post("/release", release),
             web.post("/read", read),
             web.get("/large", large),
@@ -41,6 +42,16 @@ async def held(request: web.Request) -> web.Response:
     """Answer once released."""
     await request.app[RELEASE].wait()
     return web.Response(text="done\n")
+
+
+async def begun(request: web.Request) -> web.StreamResponse:
+    """Begin to answer, and end once released."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    await response.write(b"begun\n")
+    await request.app[RELEASE].wait()
+    await response.write_eof(b"done\n")
+    return response
 
 
 async def release(request: web.Request) -> web.Response:

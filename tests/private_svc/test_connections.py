@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from private_svc.ingress import Ingress
-from private_svc.web.connection import Connection
+from private_svc.web.caller import connection_of
 from private_svc.web.connections import Connections
 from tests.private_svc.held_app import LARGE
 from tests.private_svc.making import context
@@ -89,7 +89,7 @@ async def test_a_caller_who_sends_its_headers_a_byte_at_a_time_has_no_longer_for
             while True:
                 await loop.sock_sendall(caller, b"x")
                 await asyncio.sleep(0.01)  # what is tested is that the time between bytes does not matter
-        assert await ended(caller) == b""
+        assert (await ended(caller)).startswith(b"HTTP/1.1 408 ")
 
 
 @pytest.mark.parametrize("body", [b"", b"ab"])
@@ -133,14 +133,49 @@ async def test_a_request_that_takes_its_time_to_be_answered_is_not_the_callers_f
         assert Answer(await ended(caller)).text == "done\n"
 
 
-async def test_a_caller_who_leaves_is_forgotten_although_its_request_is_still_being_answered() -> None:
+async def test_a_request_whose_caller_has_left_is_work_until_its_handler_ends() -> None:
     async with site(APP=APP) as here:
         async with asking(here, b"GET /app/held HTTP/1.1\r\nHost: x\r\n\r\n"):
             await until(lambda: here.activity.working)
-        await until(lambda: not here.activity.visits)
-        assert not here.activity.working
-        assert here.activity.quiet.is_set()
+        for _ in range(20):  # each a chance to forget it
+            assert (await here.ask("/healthz")).status == 200
+        assert here.activity.working == 1
         assert (await here.ask("/app/release", method="POST")).status == 200
+        await until(lambda: not here.activity.visits)
+        assert here.activity.quiet.is_set()
+
+
+async def test_a_drain_waits_for_a_request_whose_caller_has_left() -> None:
+    async with site(APP=APP) as here:
+        async with asking(here, b"GET /app/held HTTP/1.1\r\nHost: x\r\n\r\n"):
+            await until(lambda: here.activity.working)
+        reader, writer = await here.open()
+        writer.write(b"POST /app/release HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
+        await until(lambda: here.activity.working == 2)
+        draining = asyncio.create_task(here.admin.drain(PATIENCE_SECONDS))
+        await asyncio.sleep(0)
+        assert not draining.done()
+        writer.write(b"x")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        assert await draining == 0, "the handler of the caller that left was not cut"
+        assert not here.activity.working
+
+
+async def test_a_drain_ends_with_the_last_answer_although_its_caller_keeps_the_connection_open() -> None:
+    """The answer had begun before the drain, so it could not say that the connection closes."""
+    async with site(APP=APP) as here:
+        reader, writer = await here.open()
+        writer.write(b"GET /app/begun HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"begun\n")
+        asking, second = await here.open()
+        second.write(b"POST /app/release HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
+        await until(lambda: here.activity.working == 2)
+        draining = asyncio.create_task(here.admin.drain(2 * PATIENCE_SECONDS))  # longer than this test may take
+        await asyncio.sleep(0)
+        second.write(b"x")
+        assert b"done\n" in await reader.readuntil(b"0\r\n\r\n")
+        assert await draining == 0
+        assert (await asking.read()).endswith(b"released\n")
 
 
 async def test_a_caller_who_asks_and_leaves_at_once_leaves_no_trace() -> None:
@@ -209,9 +244,9 @@ class Few:
         self.writers: list[asyncio.StreamWriter] = []
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
-        connection = request.transport.get_protocol() if request.transport is not None else None
-        assert isinstance(connection, Connection)
-        connection.request_began(request, connection.caller(()), request.path, is_work=True)
+        connection = connection_of(request)
+        assert connection is not None
+        connection.request_began(connection.caller(()), request.path, is_work=True)
         if request.path != "/quick":
             self.entered.set()
             await self.release.wait()
@@ -263,7 +298,6 @@ async def test_at_the_limit_whoever_has_only_just_come_is_given_the_time_to_ask(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("private_svc.web.connection.NEW_SECONDS", PATIENCE_SECONDS)
-    monkeypatch.setattr("private_svc.web.connection.JUST_ANSWERED_SECONDS", 0.0)
     few = Few()
     async with few.serving():
         new = [await few.call() for _ in range(3)]

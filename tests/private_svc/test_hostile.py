@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from private_svc.web.throttle import GUESSES, SECONDS_A_GUESS
+from tests.hostile.http_payloads import PAYLOADS
 from tests.private_svc.held_app import LARGE
 from tests.private_svc.process import PATIENCE_SECONDS, service
-from tests.private_svc.test_malformed import MALFORMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,7 +171,7 @@ def test_ten_thousand_hello_clients_that_never_read_are_all_greeted() -> None:
 
 def test_malformed_requests_are_answered_and_closed_by_the_hundred() -> None:
     with under_attack() as running:
-        for sent in list(MALFORMED.values()) * 20:
+        for sent in [it.sent for it in PAYLOADS.values()] * 8:
             with call(running, "admin", sent) as caller:
                 assert everything(caller).startswith((b"HTTP/1.0 400 ", b""))
 
