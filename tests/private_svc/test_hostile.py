@@ -173,7 +173,7 @@ def test_malformed_requests_are_answered_and_closed_by_the_hundred() -> None:
     with under_attack() as running:
         for sent in [it.sent for it in PAYLOADS.values()] * 8:
             with call(running, "admin", sent) as caller:
-                assert everything(caller).startswith((b"HTTP/1.0 400 ", b""))
+                assert everything(caller).startswith(b"HTTP/1."), sent
 
 
 def test_callers_that_announce_a_body_and_send_none_keep_nobody_out() -> None:
