@@ -106,6 +106,15 @@ def test_security_names_a_test_that_exists_for_everything_it_says_is_defended() 
         assert set(tests) <= existing, f"{against}: there is no test {set(tests) - existing}"
 
 
+def test_every_fact_about_fly_has_its_kind_of_source_and_says_how_it_was_checked() -> None:
+    text = (PROJECT / "docs/fly.md").read_text()
+    tables = re.findall(r"^\| fact \| source \| checked \|\n\|[-|]+\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert len(tables) == text.count("\n## "), "a section without a table of facts"
+    for fact, source, checked in (row for table in tables for row in rows_of(table)):
+        assert re.search(r"\b(?:doc|code|log|user|reading)\b", source), f"{fact}: from where?"
+        assert re.match(r"no\b|(?:read|seen|ran) 20\d\d-\d\d\b", checked), f"{fact}: how and when, or no?"
+
+
 DOCUMENTS = [*sorted(PROJECT.glob("*.md")), *sorted(PROJECT.glob("docs/*.md"))]
 
 

@@ -1,10 +1,10 @@
 """Sending a request on, again and again, to where the `fly-replay` of a response says.
 
-Rules (Fly's page "Dynamic request routing"; codes PA01 to PA04 of Fly's page of error codes):
+Rules (docs/fly.md, "Proxy"):
 
 - The client sees none of it but the last response. A request over 1 MB is not sent on.
 - Another app must be in the same network, and have an http service on the port that the client dialled.
-- How often Fly goes along is not documented; here it is 10 times.
+- A request is sent on up to 10 times, then PA02.
 """
 
 from __future__ import annotations
