@@ -1,8 +1,8 @@
 """The fault clock-jump: a Machine whose wall clock is late after it was suspended, and right again a little later.
 
-A Fly Machine comes back with the time of its suspension until something sets its clock (FLY_FACTS section 5); how
-late, and for how long, is not documented.  Linux has one wall clock for all and a namespace for the others only, so
-the three calls of libc that read it are replaced by a library that is built here and preloaded into the app.
+A Fly Machine comes back with the time of its suspension until something sets its clock; how late, and for how long, is
+not documented (docs/fly.md, "Sleep and wake").  Linux has one wall clock for all and a namespace for the others only,
+so the three calls of libc that read it are replaced by a library that is built here and preloaded into the app.
 
 Not late are: static programs, the times of files, and waits until a time of the wall clock.
 """

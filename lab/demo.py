@@ -1,4 +1,4 @@
-"""`flycast-lab demo`: the seeds' walkthrough on real parts, with the real programs where they are installed."""
+"""`flycast-lab demo`: the walkthrough on real parts, with the real programs where they are installed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Health checks of one Machine: run while it is started, from the gateway of its own subnet.
 
-Rules (FLY_FACTS section 3; Fly's page "Health checks"; the log lines from public issues):
+Rules (docs/fly.md, "Who is calling", "Proxy" and "Metrics and logs"):
 
 - The peer the app sees is 172.19.x.y, no `Fly-Client-IP`; a check is no load, so it keeps no Machine awake.
 - tcp passes when the port accepts, http when the answer's status is 2xx, both within the timeout.

@@ -1,7 +1,7 @@
 """What a fly.toml asks for and a lab does not do, told before somebody takes its absence for Fly's behaviour.  Pure.
 
-Only keys are here that change what an app finds, runs or answers (FLYTOML_RULES §2); how its image is built and what
-its Machines cost does not show in a lab.
+Only keys are here that change what an app finds, runs or answers (docs/fly.md, "fly.toml"); how its image is built and
+what its Machines cost does not show in a lab.
 """
 
 from __future__ import annotations

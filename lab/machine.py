@@ -1,7 +1,7 @@
 """One Machine of the lab: its state, its start, stop and suspension, and the log lines Fly writes about them.
 
 Where its process runs is a `Ground`: namespaces in the lab, plain processes in the loopback walkthrough.
-Source of the rules and texts: FLY_FACTS section 5.
+Source of the rules and texts: docs/fly.md, "Sleep and wake" and "Metrics and logs".
 """
 
 from __future__ import annotations

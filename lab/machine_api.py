@@ -1,6 +1,6 @@
 """`/.fly/api`: what a Machine may ask of the Machines API about itself, over a unix socket of its own.
 
-Rules (FLY_FACTS section 6; the words and limits of the answers are ours):
+Rules (docs/fly.md, "Machines API"; the words and limits of the answers are ours):
 
 - Plain HTTP, no token: who can open the socket is the Machine's root, and that is proof enough.
 - `GET /v1/apps/APP/machines/ID` of this very Machine, and `POST` to `/stop` or `/suspend` below it.  Another

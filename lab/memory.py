@@ -1,6 +1,6 @@
 """The memory limit of a Machine: what all its processes hold together, and which of them dies when that is too much.
 
-Rules (FLY_FACTS section 6 for the size; the log lines from public issues):
+Rules (docs/fly.md, "Environment"):
 
 - The kernel of a Fly Machine kills the biggest process when memory runs out; when that is the main child the Machine
   ends with status 137, and its restart policy decides.

@@ -1,6 +1,6 @@
 """What every `.internal` and `.flycast` name holds, from a snapshot of one private network.  Pure.
 
-Rules (FLY_FACTS section 4 unless noted):
+Rules (docs/fly.md, "DNS", unless noted):
 
 - AAAA answers hold started Machines only; `.flycast` always answers. Names ignore case.
 - A name of something deployed exists even when all of it sleeps.  So does one that only has names below it

@@ -1,6 +1,6 @@
 """The name server at `fdaa::3`: bytes of a query in, bytes of an answer out, from what `lab.names` says.
 
-Rules (FLY_FACTS section 4 unless noted):
+Rules (docs/fly.md, "DNS", unless noted):
 
 - TTL 5 s.  An A query for an existing name is empty, never NXDOMAIN.
 - No upstream here: a name outside the two zones is SERVFAIL. The one exception is `<app>.fly.dev`: the app's public

@@ -1,6 +1,6 @@
 """Which Machine autostop lets sleep, as arithmetic; where a request goes is `lab.proxy.choice`.
 
-Rules (FLY_FACTS section 5):
+Rules (docs/fly.md, "Sleep and wake"):
 
 - Autostop looks at each region, and in it at each process group. More than one running:
   `excess = running - (over_soft_limit + 1)`, one may stop when `excess >= 1`. Exactly one: it may

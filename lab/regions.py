@@ -5,7 +5,7 @@ Rules:
 - A region is three letters, as `fly platform regions` lists them: the airport code of its city.  Those Fly has
   closed are here too, because fly.toml files still name them.
 - The distance is the great circle between the cities (haversine, a sphere of 6371 km).
-  Fly measures round trips; distance is our stand-in (FLY_FACTS section 5 says "closest").
+  Fly measures round trips; distance is our stand-in (docs/fly.md, "Proxy").
 - A region that is not in the table is as far as can be from every other, and 0 km from itself.
 """
 

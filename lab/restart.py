@@ -1,6 +1,6 @@
 """Whether a Machine whose main process has ended starts again, and when.  Pure.
 
-Rules (Fly's pages "Machine restart policy" and "App configuration"; the texts from log lines in public issues):
+Rules (docs/fly.md, "Sleep and wake" and "Metrics and logs"):
 
 - `on-failure` with 10 retries is what an app has that says nothing: a status other than 0 restarts it.
 - `always` restarts it whatever the status, without a count; `never` never does.

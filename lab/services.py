@@ -1,6 +1,6 @@
 """What the lab can serve of a fly.toml, checked before anything starts.  Pure.
 
-Rules (FLY_FACTS sections 3 and 5; FLYTOML_RULES lists what flyctl itself lets pass):
+Rules (docs/fly.md, "Proxy", "Who is calling" and "fly.toml", which lists what flyctl itself lets pass):
 
 - A service is TCP, has an `internal_port`, and counts `requests` or `connections` up to limits above 0.
 - A port is 1 to 65535, a range does not run backwards, and no port is asked for twice in one app.

@@ -1,7 +1,6 @@
 """The life of a Machine as a table: a state and an event give the next state, anything else is refused.
 
-Source: FLY_FACTS section 5, "Machine states"; Fly's page on suspend: a start resumes, a stop gives up
-what was kept.
+Source: docs/fly.md, "Machines API": the states, and that a start resumes and a stop gives up what was kept.
 """
 
 from __future__ import annotations

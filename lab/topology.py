@@ -1,6 +1,6 @@
 """From fly.toml files to a plan: apps, Machines, addresses.  Pure; the same input gives the same plan.
 
-Address layout (FLY_FACTS section 1): a 6PN address is the network's /48, 32 bits of host, 32 bits of Machine,
+Address layout (docs/fly.md, "Addresses"): a 6PN address is the network's /48, 32 bits of host, 32 bits of Machine,
 then `:2`; a Flycast address is `<network>:0:1::X`; each Machine has a 172.19.x.y/29 that the proxy dials.
 
 Every organisation has a network of its own (its /48), with a shell Machine.  An app has one Flycast address: in the

@@ -1,6 +1,6 @@
 """What the lab does about keeping Machines well: restart policies and health checks, from what fly.toml says.  Pure.
 
-Rules (Fly's page "App configuration"; FLYTOML_RULES §2.5)
+Rules (docs/fly.md, "Proxy", "Sleep and wake" and "fly.toml")
 
 - `[[restart]]`: `policy` is on-failure, always or never; `retries` counts for on-failure; without `processes` it is
   for every group that no other one names.

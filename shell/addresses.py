@@ -1,6 +1,6 @@
 """Addresses of Fly's private network, taken apart.
 
-Rules (FLY_FACTS §1, §4)
+Rules (docs/fly.md, "Addresses" and "DNS")
 - `fdaa` + 32 bits network + 32 bits host + 32 bits machine is a /112 for each Machine; the Machine is `…:2`.
 - The first three groups are the organisation's network, a /48.
 - `<network>:0:1::X` is a Flycast address; `<network>::3` and `fdaa::3` are nameservers.

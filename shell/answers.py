@@ -3,7 +3,7 @@
 Rules
 - NOERROR with records is ok; NOERROR without is NODATA: the name exists, the type does not (RFC 2308).
 - NXDOMAIN means that the name does not exist at all (RFC 8020).
-- `vms` and `all.vms` hold `id region,id region`; `regions` and `_apps` hold `a,b` (FLY_FACTS §4).
+- `vms` and `all.vms` hold `id region,id region`; `regions` and `_apps` hold `a,b` (docs/fly.md, "DNS").
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Which Machines of an app are up, and the wait until none is.
 
 Rules
-- `all.vms` lists the deployed Machines, `vms` the started ones: the difference is asleep (FLY_FACTS §4).
+- `all.vms` lists the deployed Machines, `vms` the started ones: the difference is asleep (docs/fly.md, "DNS").
 - Looking is a DNS question, which wakes nothing. Nothing announces sleep, so it is looked for twice a second.
-- On Fly autostop comes 2 to 8 minutes after the last request and takes one Machine at a time (FLY_FACTS §5).
-- DNS lags (TTL 5 s, FLY_FACTS §4): after a request, "asleep" is believed once a Machine was seen up since, or
+- On Fly autostop comes 2 to 8 minutes after the last request and takes one Machine at a time
+  (docs/fly.md, "Sleep and wake").
+- DNS lags (its TTL is 5 s): after a request, "asleep" is believed once a Machine was seen up since, or
   when it has been said for three TTLs.
 - A wait ends with an error after `wait_seconds` (`--wait`), or after three looks in a row that failed.
 """

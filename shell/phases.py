@@ -5,7 +5,7 @@ Rules
   handshake to the first byte of the response, the sending of the request included. total: from the first
   question to the last byte of the body; for raw TCP, to the first byte.
 - Fly Proxy accepts at once and holds the client while a Machine starts: the wake shows up in first_byte, and
-  a wake that failed is an accepted connection that closes empty (FLY_FACTS §5).
+  a wake that failed is an accepted connection that closes empty (docs/fly.md, "Sleep and wake").
 - An IPv4-mapped address (the lab in loopback mode) is dialled through the same IPv6 socket.
 """
 

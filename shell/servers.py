@@ -1,7 +1,7 @@
 """Which nameserver to ask.
 
 Rules: `--dns` when given; else the `nameserver` lines of /etc/resolv.conf, at most three (resolv.conf(5));
-else `fdaa::3`, the nameserver of every Machine (FLY_FACTS §4).
+else `fdaa::3`, the nameserver of every Machine (docs/fly.md, "DNS").
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rules
 - The form is wg(8)'s with the keys of wg-quick(8): sections, `key = value`, `#` begins a comment, no word minds case.
 - Fly writes, mode 0600: Address in fdaa::/16 with /120, DNS `<network>::3`, AllowedIPs `<network>::/48`, an Endpoint
-  and PersistentKeepalive (FLY_FACTS §7.9). `fdaa::3` in place of `<network>::3` is for Machines (FLY_FACTS §4).
+  and PersistentKeepalive (docs/fly.md, "WireGuard"). `fdaa::3` in place of `<network>::3` is for Machines.
 - The stem is the interface's name: wg-quick takes 1 to 15 of `a-z A-Z 0-9 _ = + . -`, then `.conf`.
 - IPv6 asks an MTU of 1280 at least (RFC 8200 §5).
 - Of the keys nothing is ever shown, nor of a line that cannot be read: it may hold one.

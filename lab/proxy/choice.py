@@ -1,6 +1,6 @@
 """Which Machine a request gets.  Pure.
 
-Rules (FLY_FACTS section 5; Fly's pages "Load balancing", "Autostop/autostart" and "Dynamic request routing"):
+Rules (docs/fly.md, "Proxy" and "Sleep and wake"):
 
 - Regions are asked from the closest on. A soft limit never sends a request to a farther region; only a region
   with nothing started, or with everything at its hard limit, does.

@@ -1,8 +1,8 @@
 """What goes wrong between the proxy and a Machine, with Fly's codes and texts.
 
-Codes and texts: FLY_FACTS section 5 for PC01, PM05 and PR03; the others from Fly's page of error codes and
-from log lines in public issues. PR04 is PR03 with nothing to add. A Machine that exits before it listens has no
-code of its own there. Fly's status for a PA code is not documented; 502 is what users report for PA02.
+Codes and texts: docs/fly.md, "Proxy" and "Metrics and logs". PR04 is PR03 with nothing to add. A Machine that exits
+before it listens has no code of its own there. Fly's status for a PA code is not documented; 502 is what users report
+for PA02.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The http handler: one client connection, its requests one after another, each carried to a Machine.
 
-Rules (FLY_FACTS section 5, RFC 9112):
+Rules (docs/fly.md, "Proxy"; RFC 9112):
 
 - Requests on one connection are answered in order, one at a time (9.3.2).
 - A message that breaks HTTP gets its status and the connection ends: what follows cannot be trusted (2.2).

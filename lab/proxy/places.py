@@ -1,6 +1,6 @@
 """Where the requests of one client connection go, and what is kept from one to the next.
 
-Rules (FLY_FACTS section 5): with `connections` concurrency a client's connection keeps its Machine, one connection
+Rules (docs/fly.md, "Proxy"): with `connections` concurrency a client's connection keeps its Machine, one connection
 there, and the load; with `requests` each request finds a Machine, and connections to Machines are pooled.
 """
 

@@ -1,6 +1,6 @@
 """The PROXY preface: who is behind a raw connection, told to the Machine before the client's own bytes.  Pure.
 
-Source: FLY_FACTS section 3, handler `proxy_proto`; the PROXY protocol's specification, sections 2.1 and 2.2.
+Source: docs/fly.md, "Who is calling", handler `proxy_proto`; the PROXY protocol's specification, sections 2.1 and 2.2.
 """
 
 from __future__ import annotations

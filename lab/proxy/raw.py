@@ -1,8 +1,8 @@
 """Bytes both ways: the raw handler, and what follows a 101. Half-close is kept, a reset is passed on.
 
-Rules (FLY_FACTS section 5): the client is accepted first and held while a Machine wakes; load counts per
-connection; on failure the client sees an accepted connection closed empty. An idle connection may be idle for
-ever, as TCP allows; keep-alive probes end one whose peer is gone. With `proxy_proto` the Machine gets a PROXY
+Rules (docs/fly.md, "Sleep and wake" and "Proxy"): the client is accepted first and held while a Machine wakes; load
+counts per connection; on failure the client sees an accepted connection closed empty. An idle connection may be idle
+for ever, as TCP allows; keep-alive probes end one whose peer is gone. With `proxy_proto` the Machine gets a PROXY
 preface first.
 """
 

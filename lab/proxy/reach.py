@@ -1,6 +1,6 @@
 """Hold until reachable: connect to a Machine's internal port, again and again, until its app accepts.
 
-Rules (FLY_FACTS section 5): readiness is a TCP connect. After 5 s the log says so; after 15 attempts, 8 to
+Rules (docs/fly.md, "Sleep and wake"): readiness is a TCP connect. After 5 s the log says so; after 15 attempts, 8 to
 11 s, the proxy gives up with PM05. One attempt here is a window of quick connects, so that a request waits
 only a few milliseconds longer than the app needs. Many requests share one wait.
 """

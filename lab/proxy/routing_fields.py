@@ -1,6 +1,6 @@
 """Where header fields ask a request to go: four of the client's, and the app's `fly-replay`.  Pure.
 
-Rules (Fly's page "Dynamic request routing"):
+Rules (docs/fly.md, "Proxy"):
 
 - `fly-prefer-region` and `fly-force-region` list regions in their order; `fly-prefer-instance-id` and
   `fly-force-instance-id` name a Machine. What is forced has no fallback; a forced Machine outranks all else.

@@ -1,6 +1,6 @@
 """What Fly Proxy adds to requests and responses. Pure.
 
-Rules (FLY_FACTS section 3): `Fly-Client-IP` and the other `Fly-*` and `X-Forwarded-*` fields are overwritten;
+Rules (docs/fly.md, "Who is calling"): `Fly-Client-IP` and the other `Fly-*` and `X-Forwarded-*` fields are overwritten;
 `X-Forwarded-For` is appended to, and ends with the app's own address; `Fly-Request-Id` is a ULID and the
 region. `fly-replay-src` and `fly-preferred-instance-unavailable` come from the proxy only. A response carries
 `Server`, `Via` and `Fly-Request-Id`.

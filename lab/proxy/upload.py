@@ -1,6 +1,6 @@
 """A request on its way to a Machine, kept so that it can be sent again.
 
-Rules (Fly's code PA01; the issue's 10 MB for a retry; Fly's page "Dynamic request routing", 1 MB for a replay):
+Rules (docs/fly.md, "Proxy": PA01, 10 MB for a retry, 1 MB for a replay):
 
 - What was passed on of a body is kept while it is short enough: a repeatable request's up to 10 MB, because it may
   be sent again when its Machine ends; any other's up to 1 MB, because `fly-replay` may send it on.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shell.flytoml import Service
 
 POOL_SECONDS: Final = 4.0
-"""How long an idle connection is kept (FLY_FACTS section 5)."""
+"""How long an idle connection is kept (docs/fly.md, "Proxy")."""
 
 POOL_CONNECTIONS: Final = 64
 """How many idle connections are kept for one Machine and port."""

@@ -1,6 +1,6 @@
 """A WebSocket through the proxy: bytes both ways, and a goodbye before its Machine stops.
 
-Rules (RFC 6455; a Fly staff thread on WebSockets and autostop, FLY_FACTS section 5):
+Rules (RFC 6455; docs/fly.md, "Sleep and wake"):
 
 - Before a Machine is stopped or suspended, clients get a Close frame. Its code is not documented; 1001, "going
   away", is what RFC 6455 section 7.4.1 has for a server that goes down.

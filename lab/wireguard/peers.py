@@ -1,6 +1,6 @@
 """Who may come in by WireGuard: names, addresses, and the file a peer is given.  Pure.
 
-Rules (FLY_FACTS section 7.9 and flyctl's own source, unless noted):
+Rules (docs/fly.md, "WireGuard", unless noted):
 
 - A name is letters, digits and dashes.  One that flyctl makes up begins with `interactive-`; `_peer.internal` hides it.
 - The peer's 6PN address is in the /48 of its network, its DNS server is that network's `::3`, and all of the /48 goes

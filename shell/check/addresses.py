@@ -1,6 +1,6 @@
 """Whether an app has a private address, and no other.
 
-Rules (FLY_FACTS §7.1, §7.8)
+Rules (docs/fly.md, "flyctl" and "Addresses")
 - `fly ips list --json` is an array of objects with ID, Address, Type, Region, CreatedAt, ServiceName and Network; null
   is an app that has none.
 - Only `private_v6` is private; a Type nobody knows is not. It lies in fdaa::/16.

@@ -4,7 +4,7 @@ Rules
 - A Machine runs the services of one process group; a service without `processes` is in every group.
 - The service is this blueprint's own where HELLO_PORT is set or the Dockerfile or a process runs private_svc; it is
   somebody else's where one of those, or an image, says otherwise; else nothing is known. Only then are its
-  defaults (DESIGN "private_svc") taken for granted.
+  defaults (README.md, "How it works") taken for granted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every fault the doctor can name: its likely cause and the exact command.
 
-Rules: FLY_FACTS §2 (who reaches which bind), §4 (names), §5 (autostart, force_https, readiness), §7 (what flyctl
-does), §8 (what users run into). `{what}` is the one thing that was found out: a port, a name, an address.
+Rules: docs/fly.md, "Binding", "DNS", "Proxy", "Sleep and wake", "flyctl" and "WireGuard". `{what}` is the one thing
+that was found out: a port, a name, an address.
 """
 
 from __future__ import annotations

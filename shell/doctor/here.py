@@ -1,6 +1,6 @@
 """Inside the app's own Machine: which sockets are bound, and who can reach them.
 
-Rules (FLY_FACTS §1, §2)
+Rules (docs/fly.md, "Environment" and "Binding")
 - Fly's init appends to /etc/hosts: `fly-local-6pn` is the 6PN address, the Machine ID the 172.19 address that
   Fly Proxy dials.
 - /proc/net/tcp6 shows `[::]` with and without V6ONLY alike, so a connection to each address is what tells.

@@ -3,7 +3,7 @@
 Rules
 - /proc/net/if_inet6 (Linux): address, interface number, prefix length, scope, flags (each in hexadecimal), name.
 - Everywhere: a connected UDP socket has the source address that the system would use, and sends nothing.
-- Peers have their address in a /120, Machines in a /112 (FLY_FACTS §1, §7.9).
+- Peers have their address in a /120, Machines in a /112 (docs/fly.md, "Addresses" and "WireGuard").
 - `wg show INTERFACE latest-handshakes` (wg(8)): public key, tab, seconds since 1970, 0 for never; root only.
 """
 

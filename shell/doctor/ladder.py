@@ -2,8 +2,8 @@
 
 Rules
 - Nothing is asked for that an earlier rung has found.
-- The request through Flycast wakes the app. DNS lags behind by its TTL of 5 s (FLY_FACTS §4), so `.internal` has a
-  little longer than that to show a started Machine.
+- The request through Flycast wakes the app. DNS lags behind by its TTL of 5 s (docs/fly.md, "DNS"), so `.internal`
+  has a little longer than that to show a started Machine.
 - A Machine that was asleep gets a second request before "slow start" is ruled out; one that was up does not.
 """
 

@@ -1,10 +1,10 @@
 """The rungs that names answer: is this the network, the organisation, the app; where it is, and where not.
 
 Rules
-- Only the private network's nameserver knows `_apps.internal` (FLY_FACTS §4); one of the Internet says NXDOMAIN.
-- A Flycast address is reachable within its own /48 only (FLY_FACTS §1). Which /48 this machine is in, its own
-  addresses tell; where they do not, the nameserver's address `<network>::3`.
-- `.internal` holds started Machines only: all asleep and no answer belong together (FLY_FACTS §4).
+- Only the private network's nameserver knows `_apps.internal` (docs/fly.md, "DNS"); one of the Internet says NXDOMAIN.
+- A Flycast address is reachable within its own /48 only (docs/fly.md, "Addresses"). Which /48 this machine is in, its
+  own addresses tell; where they do not, the nameserver's address `<network>::3`.
+- `.internal` holds started Machines only: all asleep and no answer belong together.
 - An address of `<app>.fly.dev` outside fdaa::/16 is a public way in. None, or fdaa alone, is none.
 """
 

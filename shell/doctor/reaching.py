@@ -1,6 +1,6 @@
 """The rungs that connections answer, and what stands behind an app that Fly Proxy does not reach.
 
-Rules (FLY_FACTS §2 and §5, the seeds' table of who reaches which bind)
+Rules (docs/fly.md, "Binding", "Proxy" and "Sleep and wake")
 - Fly Proxy dials the Machine's IPv4 address, 6PN callers its IPv6 address: what one reaches and the other does
   not is bound to one family only.
 - 502, 503 and an accepted connection that closes empty mean that Fly Proxy reached no Machine. Why, a direct

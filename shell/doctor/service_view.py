@@ -1,6 +1,6 @@
 """What the blueprint's own service says at `/api/status`; another app's answer is None.
 
-Contract (DESIGN "HTTP"): JSON with `you.ingress`, `requests` by ingress, `refused`, and `listeners` with
+Contract: JSON with `you.ingress`, `requests` by ingress, `refused`, and `listeners` with
 `address` as `[::]:8080` and `reach`, which names Flycast where Fly Proxy reaches the socket.
 """
 

@@ -2,7 +2,7 @@
 
 Rules
 - A laptop is no Machine: it has no FLY_MACHINE_ID and no 6PN address in a /112. What it has is a peer's, in a /120.
-- Over WireGuard the nameserver is `<network>::3`; `fdaa::3` answers Machines only (FLY_FACTS §4).
+- Over WireGuard the nameserver is `<network>::3`; `fdaa::3` answers Machines only (docs/fly.md, "DNS").
 - WireGuard says nothing of a peer that it does not know: a wrong key, a removed peer and a blocked UDP port are all the
   same silence. A tunnel in use shakes hands every two minutes; after three a key is not used any more (Donenfeld,
   "WireGuard: Next Generation Kernel Network Tunnel", §6.1: Reject-After-Time is 180 s).

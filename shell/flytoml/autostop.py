@@ -1,4 +1,4 @@
-"""What `auto_stop_machines` may say (FLYTOML_RULES §2.4).
+"""What `auto_stop_machines` may say (docs/fly.md, "fly.toml").
 
 - A boolean or one of three words; `true` is `stop`, `false` and absence are `off`; `"true"` and `"Stop"` are mistakes.
 """

@@ -1,6 +1,6 @@
 """Health checks as values: of `[http_service]`, of `[[services]]`, and `[checks.NAME]`.
 
-Rules (FLYTOML_RULES §2.3 and §2.4)
+Rules (docs/fly.md, "fly.toml")
 - `[[http_service.checks]]`, `[[services.http_checks]]` and `[[services.tcp_checks]]` are about the service's internal
   port; `[checks.NAME]`, or an entry of `[[checks]]` with a `name`, has a port and a type of its own.
 - A bare number is in nanoseconds under `http_service`, in milliseconds elsewhere; there, what is neither number nor

@@ -1,10 +1,10 @@
 """A fly.toml as one frozen value, `FlyToml`, or one clear error.
 
-Rules (FLYTOML_RULES §2), as flyctl reads the file
+Rules (docs/fly.md, "fly.toml")
 - Keys match whatever their case, unknown keys are ignored; names of variables and processes keep theirs.
 - What flyctl calls valid is read, also when nothing could run from it: no `app` is app_name "".
 - A `kill_timeout` in text is a Go duration (`90s`, `1m30s`), a bare one is in whole seconds; "" and what is neither
-  text nor number are ignored; the default is 5 s (FLY_FACTS §5).
+  text nor number are ignored; the default is 5 s (docs/fly.md, "Sleep and wake").
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Durations as Go reads and writes them, in nanoseconds.
 
-Rules (Go's `time.ParseDuration` and `Duration.String`; FLYTOML_RULES §2.4)
+Rules (Go's `time.ParseDuration` and `Duration.String`; docs/fly.md, "fly.toml")
 - `1m30s`, `.5s`, `-2s`, `0`; a number without unit is refused, and so is more than 64 bits of nanoseconds.
 - What a bare number stands for depends on its place: the caller says so.
 - An empty string is refused too, unless the place ignores it.

@@ -1,6 +1,6 @@
 """The types that flyctl gives what it reads of a fly.toml, and what Go's `encoding/json` says of a wrong one.
 
-Rules (FLYTOML_RULES §2.1 and §2.4; the fields are those of flyctl's `appconfig.Config`)
+Rules (docs/fly.md, "fly.toml"; the fields are those of flyctl's `appconfig.Config`)
 - Keys go in sorted order and match whatever their case; unknown ones are ignored.
 - The first wrong type is told at the end; a mistake that a type finds itself (durations, autostop) is told at once.
 - `8080.0` is an integer; a bare duration is in nanoseconds; dates are text.

@@ -1,6 +1,6 @@
 """Where in a fly.toml each key stands.
 
-Rules (TOML 1.1.0; FLYTOML_RULES §2.1)
+Rules (TOML 1.1.0; docs/fly.md, "fly.toml")
 - A key path is written as in messages: `services[1].ports[0].handlers`, entries counted from 0; its case is no matter.
 - A `[header]` belongs to the last entry of an array of tables that it leads through.
 - A path that is not there stands where its nearest enclosing table does, and at line 1 when nothing encloses it.

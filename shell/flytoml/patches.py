@@ -1,6 +1,6 @@
 """How flyctl mends the tables of a fly.toml, old ones above all, before it looks at types.
 
-Rules (FLYTOML_RULES §2.3, the texts too)
+Rules (flyctl's internal/appconfig/patches.go, the texts too; docs/fly.md, "fly.toml")
 - Only keys in their usual case are mended; the first mistake ends it.
 - `env` and `[processes]` become text by name; `[services]`, `[vm]`, `[mounts]`, `[metrics]` may be single tables.
 - `[[services]]` casts ports, "soft,hard" concurrency, headers and durations; a bare duration is in milliseconds there

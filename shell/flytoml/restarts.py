@@ -1,4 +1,4 @@
-"""`[[restart]]` as values (FLYTOML_RULES §2.5, rule 26).
+"""`[[restart]]` as values (docs/fly.md, "fly.toml").
 
 - flyctl takes an array of tables only; without `processes` an entry is for every group that no other one names.
 - `retries` is None when the file does not say it.

@@ -1,6 +1,6 @@
 """`[http_service]` and `[[services]]` as values.
 
-Rules (FLYTOML_RULES §2.3, FLY_FACTS §3)
+Rules (docs/fly.md, "fly.toml", "Proxy" and "Who is calling")
 - `[http_service]` is a Service with the ports 80 (http) and 443 (tls, http); force_https belongs to port 80.
 - `port` and `internal_port` as text, and "soft,hard" concurrency (of requests), are tolerated under `[[services]]`
   only; an empty entry there is dropped.

@@ -1,6 +1,6 @@
 """How much memory `[[vm]]` asks for, in MiB.
 
-Rules (Fly docs, "Machine sizing"; FLYTOML_RULES §2.6)
+Rules (docs/fly.md, "fly.toml")
 - `memory`, else `memory_mb`, else what the preset `size` has, else 256 MiB.  A bare number is in MiB.
 - A size nobody can read counts as not given: only a deploy would reject it.
 """

@@ -1,6 +1,6 @@
 """One TOML table as Go's encoding/json would see it: keys match whatever their case, types are strict.
 
-Rules (FLYTOML_RULES §2.1, §2.4)
+Rules (docs/fly.md, "fly.toml")
 - Of two keys that differ only in case, the one that sorts last wins; unknown keys are never looked at.
 - An integer may be written `8080.0`, never `8080.5`, `"8080"` or `true`.
 - `lenient_integer` also takes text and truncates: flyctl casts the ports of `[[services]]`, and only those.

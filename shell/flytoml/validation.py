@@ -1,6 +1,6 @@
 """What flyctl says of a fly.toml whose types are right.  Pure.
 
-Rules (FLYTOML_RULES §2.5, in its order and with its texts)
+Rules (flyctl's internal/appconfig/validation.go, in its order and with its texts; docs/fly.md, "fly.toml")
 - Every rule is tried and every message told; a warning leaves the file valid.
 - Names of processes and checks go in sorted order.
 - `[http_service]` is the first service and has ports always.

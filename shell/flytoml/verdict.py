@@ -1,6 +1,6 @@
 """What flyctl would say of a fly.toml: `fly config validate`, without flyctl, a token or a network.
 
-Rules (FLYTOML_RULES §2.1)
+Rules (docs/fly.md, "fly.toml")
 - TOML, then the mending of old files, then types, then rules: the first stage that refuses has the last word.
 """
 

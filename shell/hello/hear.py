@@ -1,7 +1,7 @@
 """Listen to one raw TCP connection until the other side closes it.
 
 Rules
-- The probe says nothing: the service speaks first (DESIGN, "Hello").
+- The probe says nothing: the service speaks first.
 - From the first byte on, the other side has 2 s for its line and for closing. FIN is a clean close; RST is not, and
   can destroy what was said before it (RFC 1122 §4.2.2.13).
 """

@@ -1,10 +1,10 @@
 """Listen to an app both ways: through Fly Proxy, and at every started Machine directly.
 
 Rules
-- Flycast first, because it wakes the app. 6PN after that: a sleeping Machine has no address (FLY_FACTS §4). When
-  nobody was up before, DNS is given the time to show who is.
+- Flycast first, because it wakes the app. 6PN after that: a sleeping Machine has no address (docs/fly.md, "DNS").
+  When nobody was up before, DNS is given the time to show who is.
 - Fly Proxy accepts before it has a Machine: what it could not reach is a connection accepted, then closed with
-  nothing said (FLY_FACTS §5).
+  nothing said (docs/fly.md, "Sleep and wake").
 """
 
 from __future__ import annotations

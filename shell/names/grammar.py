@@ -1,6 +1,6 @@
 """The grammar of `.internal` and `.flycast` names, and what a misspelt one probably meant.
 
-Rules: the table below (FLY_FACTS §4). A Machine ID has 14 hexadecimal digits, a region three letters; the
+Rules: the table below (docs/fly.md, "DNS"). A Machine ID has 14 hexadecimal digits, a region three letters; the
 name of an app has lower-case letters, digits and dashes. Names match whatever their case.
 """
 

@@ -1,6 +1,6 @@
 """Was that request cold? Only the app can prove it: its process, or its resume, is younger than the request.
 
-Rules (DESIGN, "HTTP": `Server-Timing: boot;dur=…, age;dur=…` on every response, `resumed;dur=…` after a resume)
+Rules (`Server-Timing: boot;dur=…, age;dur=…` on every response, `resumed;dur=…` after a resume)
 - age is the time since the process began, taken when the response was made; boot is from exec to the moment it could
   answer; resumed is the time since the process noticed that its Machine had been suspended; all in ms.
 - A start from stop is proven when age is less than the time from the request's start to the first byte of its

@@ -1,6 +1,6 @@
 """Ask the service itself to sleep: `POST /api/sleep` through its Flycast address, with the admin token.
 
-Rules (DESIGN, "HTTP")
+Rules
 - 202 names the Machine that answered and goes; every other status is a refusal and ends the run.
 - Asking wakes an app that sleeps, and DNS lags: while a Machine that was asked is listed as started, nobody is asked
   again; once it is gone and others are up, the next is.

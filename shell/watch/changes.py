@@ -1,10 +1,10 @@
 """What changed between two looks at an app's Machines.
 
 Rules
-- `all.vms` lists the deployed Machines, `vms` the started ones; the difference is asleep (FLY_FACTS §4). A Machine
-  that neither lists is absent: destroyed, or not created yet.
+- `all.vms` lists the deployed Machines, `vms` the started ones; the difference is asleep (docs/fly.md, "DNS"). A
+  Machine that neither lists is absent: destroyed, or not created yet.
 - A change is told with the time of the look that showed it. It came up to one interval earlier, or one outage, and DNS
-  lags up to its TTL of 5 s (FLY_FACTS §4). A state that was there at the first look has lasted at least as long.
+  lags up to its TTL of 5 s. A state that was there at the first look has lasted at least as long.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who can reach an app that is bound in each of the ways of FLY_FACTS section 2."""
+"""Who can reach an app that is bound in each of the ways of docs/fly.md, "Binding"."""
 
 from __future__ import annotations
 

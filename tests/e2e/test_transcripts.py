@@ -1,4 +1,4 @@
-"""The transcripts of the seed documents, with the real programs, inside the lab."""
+"""The transcripts of Fly's own walkthroughs, with the real programs, inside the lab."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A stand-in for flyctl: it notes each call, keeps the state of a small Fly in a file, and does no more.
 
-What it does is what flyctl's source of August 2026 does (FLY_FACTS, section 7):
+What it does is what flyctl's source of August 2026 does (docs/fly.md, "flyctl" and "WireGuard"):
 
 - a command takes the flags below and refuses others;
 - `launch` makes up another name when the one it is given is taken, also by you, and writes fly.toml anew, without

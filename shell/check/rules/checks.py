@@ -1,6 +1,6 @@
 """Whether the health check can pass.
 
-Rules (FLY_FACTS §5, DESIGN "private_svc")
+Rules (docs/fly.md, "Proxy")
 - Fly's check sends no token and follows no redirect; only 2xx is healthy.
 - Of the service's own paths, `/healthz`, `/`, `/whoami` and `/api/status` answer anybody; `/api/…` else needs the token
   or another method, and `/app` redirects to `/app/`.

@@ -1,6 +1,6 @@
 """A number without a unit means something else in each place.
 
-Rules (FLYTOML_RULES §2.4)
+Rules (docs/fly.md, "fly.toml")
 - `kill_timeout` in seconds; `[[services.*_checks]]` and `[checks]` in milliseconds.
 - `[[http_service.checks]]`, `[deploy]` and `kill_timeout` of `machine_checks` in nanoseconds.
 """

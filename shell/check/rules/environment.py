@@ -1,6 +1,6 @@
 """What must not stand in `[env]`.
 
-Rules (FLY_FACTS §6)
+Rules (docs/fly.md, "Environment" and "flyctl")
 - `FLY_*` belongs to Fly.
 - fly.toml is committed, and `fly config show` prints it to everyone in the organisation: a secret belongs in
   `fly secrets`. The value is looked at and never shown.

@@ -1,6 +1,6 @@
 """Keys that flyctl silently does nothing with.
 
-Rules (FLYTOML_RULES §2.1)
+Rules (docs/fly.md, "fly.toml")
 - Unknown keys are ignored: a misspelt key, or one in the wrong section, says nothing at all.
 - The case of a key does not matter to `fly deploy`, but `fly config validate --strict` and other tools mind.
 - A key that resembles none is left alone: it may be newer than this table.

@@ -1,6 +1,6 @@
 """Whether there is time to finish before the Machine stops.
 
-Rules (FLY_FACTS §5; fly.io/docs "App configuration" for the signals)
+Rules (docs/fly.md, "Sleep and wake" and "fly.toml")
 - Fly sends `kill_signal`, waits `kill_timeout` (5 s when nothing is said, 300 s at most), then kills.
 - The drain (DRAIN_SECONDS of the service, 8 s when nothing is said) must end before that.
 """

@@ -1,6 +1,6 @@
 """How much work a Machine takes.
 
-Rules (FLY_FACTS §5; flyctl checks neither)
+Rules (docs/fly.md, "Proxy"; flyctl checks neither)
 - Load is counted in `requests` or `connections`; below the soft limit a Machine is preferred, at the
   hard one it gets no more.
 """

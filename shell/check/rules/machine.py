@@ -1,6 +1,6 @@
 """What `fly launch` and the platform make of it.
 
-Rules (FLY_FACTS §1, §7.3, §7.4)
+Rules (docs/fly.md, "Addresses" and "flyctl")
 - The name of an app is a DNS label: small letters, digits and dashes.
 - Without a `[build]` strategy, launch scans the Dockerfile, and its first EXPOSE replaces `internal_port`.
 - Without `[[vm]]`, launch adds one with 1 GB.

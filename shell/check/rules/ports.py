@@ -1,6 +1,6 @@
 """Whether the ports that clients dial lead to a port that is bound.
 
-Rules (FLYTOML_RULES §2.7: flyctl checks none of this; FLY_FACTS §8)
+Rules (docs/fly.md, "fly.toml": flyctl checks none of this)
 - Ports are 1 to 65535; flyctl takes an `internal_port` that is not there for 0.
 - Two services of a Machine cannot have one port of one protocol; `[http_service]` has 80 and 443.
 - Where the file or the Dockerfile tells which port the service binds, `internal_port` must be that one.

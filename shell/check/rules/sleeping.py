@@ -1,6 +1,6 @@
 """Whether the Machine falls asleep when nobody uses it, and wakes when somebody does.
 
-Rules (FLY_FACTS §5)
+Rules (docs/fly.md, "Sleep and wake")
 - `auto_stop_machines` unset is off, `auto_start_machines` unset is on.
 - The most restrictive service of a Machine decides: one without autostop keeps it awake.
 - A file that says "off" for every service of a Machine asks for a Machine that is always awake; that is no fault.

@@ -1,6 +1,6 @@
 """Whether a client on the private network can come in through the Flycast address.
 
-Rules (FLY_FACTS §3, §5, §8; fly.io/docs "Network services" for the handlers)
+Rules (docs/fly.md, "Proxy" and "Who is calling")
 - Flycast has no certificate: a redirect to https is a closed door, and so are ports with TLS where no plain port leads
   to the same place.
 - An app without a service, or a service without a port, has no Flycast door at all.

@@ -1,6 +1,6 @@
 """Which fault in force allows which error: what Fly would give the client for it.  Pure.
 
-Rules (FLY_FACTS sections 4 and 5; the lab's codes in `lab.proxy.errors`)
+Rules (docs/fly.md, "DNS", "Proxy" and "Sleep and wake"; the lab's codes in `lab.proxy.errors`)
 
 - Over Flycast a stop, a start, a slow bind, a race with a stop, late or old names and idle connections allow nothing:
   the proxy wakes, waits, sends elsewhere, and what was accepted is drained.  WebSockets get 1001 before a stop.
