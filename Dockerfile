@@ -46,7 +46,7 @@ WORKDIR /srv
 ENV PATH=/venv/bin:$PATH
 # The base comes without byte code for the standard library: import once as root, and what we use of it is compiled.
 RUN python -c "import runpy, concurrent.futures.thread, dns.asyncresolver, private_svc.lifecycle, private_svc.metrics, \
-    private_svc.peers, private_svc.web.admin, private_svc.web.mount, private_svc.web.page, private_svc.web.scrape, \
+    private_svc.peers, private_svc.web.admin, private_svc.web.mount, private_svc.web.rendering, private_svc.web.scrape, \
     private_svc.web.status"
 USER 10001
 EXPOSE 8080 1848

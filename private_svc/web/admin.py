@@ -115,12 +115,12 @@ class Admin:
         await _within(CLEANUP_SECONDS, "cleanup", self._runner.cleanup())
         return cut
 
-    def look(self, request: web.Request) -> Status:
-        """Return what this Machine says of itself to who sent `request`."""
+    def current_status(self, request: web.Request) -> Status:
+        """Return the status of this Machine for the sender of `request`."""
         from private_svc.web import status  # noqa: PLC0415 - see above
 
         connection, config = connection_of(request), self._context.config
-        return status.look(
+        return status.current(
             self._context,
             caller_of(request),
             connection.visit if connection is not None else None,
@@ -131,20 +131,20 @@ class Admin:
 
     async def _panel(self, request: web.Request) -> web.Response:
         """Show this Machine in the form the caller asked for."""
-        from private_svc.web import page, panel  # noqa: PLC0415 - see above
+        from private_svc.web import rendering  # noqa: PLC0415 - see above
 
         form = negotiate(request.headers.get("Accept", ""))
         if form is Form.JSON:
             return await self._status(request)
-        seen = self.look(request)
-        text = page.as_html(seen) if form is Form.HTML else panel.as_text(seen)
+        render = rendering.as_html if form is Form.HTML else rendering.as_text
+        text = render(self.current_status(request), f"{request.host}{request.path}")
         return _fresh(web.Response(text=text, content_type=form))
 
     async def _status(self, request: web.Request) -> web.Response:
         """Show this Machine as JSON, whatever was asked for."""
         from private_svc.web import status  # noqa: PLC0415 - see above
 
-        return _fresh(json_line(status.as_json(self.look(request))))
+        return _fresh(json_line(status.as_json(self.current_status(request))))
 
     async def _whoami(self, request: web.Request) -> web.Response:
         """Echo the request, without its secrets, and who sent it."""
@@ -161,12 +161,12 @@ class Admin:
 
     async def _static(self, request: web.Request) -> web.Response:
         """Serve one of the panel's files."""
-        from private_svc.web import page  # noqa: PLC0415 - see above
+        from private_svc.web import rendering  # noqa: PLC0415 - see above
 
         name = request.match_info["name"]
         if name not in STATIC_FILES:
             raise web.HTTPNotFound
-        return _fresh(web.Response(text=page.static_file(name), content_type=STATIC_FILES[name]))
+        return _fresh(web.Response(text=rendering.static_file(name), content_type=STATIC_FILES[name]))
 
     async def _probe(self, _: web.Request) -> web.StreamResponse:
         """Hand out the probe, where the image was built with it."""

@@ -1,112 +1,104 @@
-"""The panel in words: what a `Status` says to a terminal, and the sentences that the page shares with it."""
+"""The panel as a list of sections, made from a `Status`; rendering.py makes a page and a text of the same list."""
 
 from __future__ import annotations
 
-from itertools import starmap
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from private_svc.peers import Peer, Peers
+    from private_svc.peers import Peers
     from private_svc.web.status import Open, Sleep, Status
 
-HOW = {
-    "flycast": "over Flycast, through Fly Proxy",
-    "public": "through a public address",
-    "platform": "from Fly's host side",
-    "six_pn": "over 6PN, directly",
-    "loopback": "from this Machine itself",
-    "unknown": "from outside Fly's networks",
+MACHINES_SHOWN = 24
+WAYS_IN = {
+    "flycast": ("over Flycast, through Fly Proxy", "Flycast → Fly Proxy → "),
+    "public": ("through a public address and Fly Proxy", "public address → Fly Proxy → "),
+    "platform": ("from Fly's host side", "Fly's host side → "),
+    "six_pn": ("over 6PN, directly", "6PN → "),
+    "loopback": ("from this Machine itself", ""),
+    "unknown": ("from outside Fly's networks", "another network → "),
 }
+PHASES = {
+    "bound": "the ports are bound, callers wait in the queue",
+    "imported": "the HTTP server is imported",
+    "serving": "HTTP requests are answered",
+    "first_accept": "the first caller connected",
+    "first_response": "the first answer was sent",
+}
+KEPT_OPEN = (
+    "Not visible here: a caller that keeps a raw connection open after this service has closed it, as nc does at a "
+    "terminal. Fly Proxy still counts it."
+)
 
-Row = tuple[str, str]
+
+class Styled(NamedTuple):
+    """A text with a look of its own; `style` holds classes of panel.css."""
+
+    text: str
+    style: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
-def as_text(status: Status) -> str:
-    """Return the status for a terminal."""
-    lines = [headline(status)]
+Row = tuple[str | Styled, ...]
+_code = partial(Styled, style="code")
+
+
+class Section(NamedTuple):
+    """A titled table whose rows begin with a name; `bar` has the share of each row in a whole, from 0 to 1."""
+
+    name: str
+    title: str
+    rows: Sequence[Row]
+    summary: str = ""
+    columns: tuple[str, ...] = ()
+    bar: tuple[float, ...] = ()
+
+
+def sections(status: Status, url: str) -> Iterator[Section]:
+    """Yield the sections in reading order; `url` is where the reader found the panel, such as `my-app.flycast/`."""
     if status.fix:
-        lines += ["", exposed(status), *(f"  {command}" for command in status.fix)]
-    for title, rows in _sections(status):
-        lines += ["", title, *(f"  {name:<16} {value}".rstrip() for name, value in rows)]
-    return "\n".join(lines) + "\n"
+        came, refused = counted(status.requests.get("public", 0), "request"), counted(status.refused, "caller")
+        summary = f"{came} came through a public address, {refused} refused. These commands remove the address:"
+        yield Section("exposed", "Exposed", [(_code(command),) for command in status.fix], summary)
+    how, way = WAYS_IN[status.you.ingress]
+    yield Section(
+        "you", "You", [("from", _code(status.you.client)), ("way", f"You → {way}this Machine")], f"You came {how}"
+    )
+    yield Section("awake", "What keeps this Machine awake", _awake(status), verdict(status))
+    yield _sleep(status.sleep, url)
+    if status.peers is not None:
+        yield Section("machines", "Machines of this app", _machines(status.peers, status.machine.machine_id))
+    yield _boot(status.boot_ms)
+    facts = asdict(status.machine).items()
+    yield Section("facts", "Machine", [(_label(name), value) for name, value in facts if value])
+    listeners = [(it["name"], f"{it['address']}, reached by {it['reach']}") for it in status.listeners]
+    yield Section("sockets", "Bound sockets", listeners)
+    requests, hellos = status.requests, status.hellos
+    served = [(it, f"{requests.get(it, 0):,}", f"{hellos.get(it, 0):,}") for it in dict.fromkeys([*requests, *hellos])]
+    refused = f"{counted(status.refused, 'public caller')} refused"
+    yield Section("served", "Served", served, refused, ("came in", "requests", "hellos"))
 
 
-def headline(status: Status) -> str:
-    """Return the status in one line."""
-    return f"Machine {status.machine.machine_id} is {state(status)}, {age(status)}"
-
-
-def state(status: Status) -> str:
-    """Return the state of this Machine, which answers and so is up."""
-    return "draining" if status.draining else "awake"
-
-
-def age(status: Status) -> str:
-    """Return how long this Machine is up, and how much of it awake."""
-    up = f"up {duration(status.uptime_ms / 1000)}"
-    if not status.resumes:
-        return up
-    return f"{up}, {duration(status.awake_ms / 1000)} of it awake, {counted(status.resumes, 'resume')}"
-
-
-def exposed(status: Status) -> str:
-    """Return what came in through a public address; the commands that end it are in `status.fix`."""
-    came, refused = counted(status.requests.get("public", 0), "request"), counted(status.refused, "caller")
-    return f"Exposed: {came} came through a public address, {refused} refused. To end it:"
-
-
-def verdict(status: Status, you: str) -> str:
-    """Return what keeps this Machine awake in one sentence; `you` is what the reader is, as in `this page`."""
-    if status.draining:
-        return "It is going: what is under way ends, nothing new begins"
-    total, unseen = sum(status.kept_awake_by.values()), status.unseen_by_proxy
-    if not total:
-        return f"Nothing but {you}: Fly may stop it"
-    sentence = _and([counted(count, kind) for kind, count in status.kept_awake_by.items()])
-    sentence += " keeps it awake" if total == 1 else " keep it awake"
-    if unseen:
-        sentence += f"; {'it' if total == 1 else f'{unseen} of them'} came directly, which Fly Proxy does not count"
-    return sentence
-
-
-def effect(visitor: Open) -> str:
-    """Return what an open connection does to the sleep of this Machine."""
-    if visitor.is_you:
-        return "this is you"
-    return "keeps it awake" if visitor.keeps_awake else "lets it sleep"
-
-
-def waiting(visitor: Open) -> str:
-    """Return for how long an open connection is here, and what it waits for."""
-    here = f"open {duration(visitor.age_seconds)}"
-    if not visitor.waits_for:
-        return f"{here}, asks nothing"
-    return f"{here}, waits {duration(visitor.waiting_seconds)} for {visitor.waits_for}"
-
-
-def more(status: Status) -> str:
-    """Return how many open connections are not listed; "" when all are."""
-    hidden = status.open_count - len(status.open)
-    return f"and {counted(hidden, 'more connection')}" if hidden else ""
+def headline(status: Status) -> tuple[str, str]:
+    """Return the state of this Machine, which must be up because it answers, and how long it has been up."""
+    age = f"up {duration(status.uptime_ms / 1000)}"
+    if status.resumes:
+        age += f", {duration(status.awake_ms / 1000)} of it awake, {counted(status.resumes, 'resume')}"
+    return "draining" if status.draining else "awake", age
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time as people say it: `4.2 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`, `5 min`."""
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{seconds:.1f} s"
-    minutes, rest_s = divmod(int(seconds), 60)
-    hours, rest_min = divmod(minutes, 60)
-    days, rest_h = divmod(hours, 24)
-    parts = [(days, "d"), (rest_h, "h"), (rest_min, "min"), (rest_s, "s")]
-    first = next(place for place, (count, _) in enumerate(parts) if count)
-    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
-
-
-def moment(ms: float) -> str:
-    """Return how long after exec something was, in milliseconds while that is a small number."""
-    return f"{ms:.1f} ms" if ms < 10_000 else duration(ms / 1000)  # noqa: PLR2004 - small
+    """Return a length of time in its two largest units: `4.2 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`, `5 min`."""
+    for size, unit, part, smaller in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            rest = int(seconds) % size // part
+            return f"{int(seconds) // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{seconds:.1f} s"
 
 
 def counted(count: int, noun: str) -> str:
@@ -114,88 +106,88 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def facts(status: Status) -> list[Row]:
-    """Return what Fly told this Machine about itself."""
-    machine = status.machine
-    told = [
-        ("app", machine.app_name or "not on Fly"),
-        ("Machine", machine.machine_id),
-        ("region", machine.region),
-        ("process group", machine.process_group),
-        ("image", machine.image_ref),
-        ("Machine version", machine.machine_version),
-        ("6PN address", machine.private_ip),
-        ("public IPv6", machine.public_ip),
-    ]
-    return [(name, value) for name, value in told if value]
+def verdict(status: Status) -> str:
+    """Return in one sentence what keeps this Machine awake."""
+    if status.draining:
+        return "This Machine is leaving: it finishes what is under way and accepts nothing new"
+    total, uncounted = sum(status.kept_awake_by.values()), status.unseen_by_proxy
+    if not total:
+        return "Nothing but your own request keeps this Machine awake, so Fly may stop it"
+    *kinds, last = (counted(count, kind) for kind, count in status.kept_awake_by.items())
+    who = " and ".join(filter(None, [", ".join(kinds), last]))
+    end = f"{'it' if total == 1 else f'{uncounted} of them'} came directly, so Fly Proxy does not count "
+    end += "it" if uncounted == 1 else "them"
+    return f"{who} {'keeps' if total == 1 else 'keep'} this Machine awake{f'; {end}' if uncounted else ''}"
 
 
-def asleep_or_not(peers: Peers, machine_id: str) -> list[tuple[Peer, str]]:
-    """Return the Machines of the app and what each is: the one that answers first, then the started ones."""
-    ordered = sorted(peers.machines or (), key=lambda it: (it.machine_id != machine_id, not it.started, it))
-    return [(it, "started" if it.started else "asleep") for it in ordered]
+def _label(name: str) -> str:
+    return name.replace("_", " ").replace("ip", "IP").replace("machine", "Machine")
 
 
-def about_peers(peers: Peers) -> str:
-    """Return how far the list of Machines can be believed; "" when there is nothing to say."""
-    if peers.problem:
-        return f"DNS: {peers.problem}"
-    if peers.machines is None:
-        return "asking DNS"
-    return "" if peers.machines else "DNS knows no Machine of this app"
+def _awake(status: Status) -> list[Row]:
+    rows = [_connection(it) for it in status.open]
+    if status.open_count > len(rows):
+        rows.append((f"and {counted(status.open_count - len(rows), 'more connection')}",))
+    if any(status.hellos.get(ingress) for ingress in ("flycast", "public", "platform")):
+        rows.append((Styled(KEPT_OPEN, "note"),))
+    return rows
 
 
-def by_itself(sleep: Sleep) -> str:
-    """Return when this Machine goes to sleep without being told."""
-    if not sleep.idle_exit_seconds:
-        return "when Fly's autostop finds it without load (IDLE_EXIT_SECONDS is 0)"
-    does = "exits" if sleep.idle_action == "exit" else "suspends"
-    seconds = sleep.idle_exit_seconds
-    after = f"{seconds} s" if seconds < 60 else duration(seconds)  # noqa: PLR2004 - a minute
-    return f"{does} after {after} without work"
+def _connection(it: Open) -> Row:
+    if it.is_you:
+        effect = Styled("this is you", "pill you")
+    else:
+        effect = Styled("keeps it awake", "pill keeps") if it.keeps_awake else Styled("lets it sleep", "pill lets")
+    note = f"{it.caller.ingress} {it.caller.client}, {it.listener} port, open for {duration(it.age_seconds)}, "
+    note += f"waiting for {duration(it.waiting_seconds)}" if it.waits_for else "no request"
+    if it.keeps_awake and not (it.seen_by_proxy or it.is_you):
+        note += ", not counted by Fly Proxy"
+    return Styled(it.kind, "kind"), _code(it.waits_for), effect, Styled(note, "note")
 
 
-def sleep_command(status: Status) -> str:
-    """Return the command that puts this Machine to sleep."""
-    app_name = status.machine.app_name
-    port = next((it["address"].rpartition(":")[2] for it in status.listeners if it["name"] == "admin"), "8080")
-    host = f"{app_name}.flycast" if app_name else f"localhost:{port}"
-    return f'curl -X POST -H "Authorization: Bearer $ADMIN_TOKEN" {host}/api/sleep'
+def _sleep(sleep: Sleep, url: str) -> Section:
+    summary = "It sleeps when Fly's autostop finds no load (IDLE_EXIT_SECONDS is 0)"
+    if sleep.idle_exit_seconds:
+        action = "exits" if sleep.idle_action == "exit" else "suspends"
+        summary = f"It {action} after {duration(sleep.idle_exit_seconds)} without work"
+    rows: list[Row] = [("not suspended", Styled(sleep.failure, "failure"))] if sleep.failure else []
+    if sleep.actions_off:
+        why, _, command = sleep.actions_off.rpartition("; ")
+        rows += [("by hand", why), ("to turn on", _code(command))]
+    else:
+        rows.append(("by hand", _code(f'curl -X POST -H "Authorization: Bearer $ADMIN_TOKEN" {url}api/sleep')))
+    return Section("sleep", "Sleep", rows, summary)
 
 
-def _sections(status: Status) -> list[tuple[str, list[Row]]]:
-    """Return the status as titled rows, in the order people look for them."""
-    sleep, peers = status.sleep, status.peers
-    awake = [(it.kind.value, _visitor(it)) for it in status.open if not it.is_you]
-    sections = [
-        ("You", [("came in", f"{status.you.ingress}: {HOW[status.you.ingress]}"), ("client", status.you.client)]),
-        (verdict(status, "this request"), awake + ([("", more(status))] if more(status) else [])),
-        ("Machine", facts(status)),
-        ("Bound", [(it["name"], f"{it['address']}, reached by {it['reach']}") for it in status.listeners]),
-        ("Boot, after exec", [(phase.replace("_", " "), moment(ms)) for phase, ms in status.boot_ms.items()]),
-        ("Served", [*starmap(_served, (("requests", status.requests), ("hellos", status.hellos)))]),
-        ("Sleep", [("by itself", by_itself(sleep)), ("by hand", sleep.actions_off or sleep_command(status))]),
-    ]
-    if sleep.failure:
-        sections[-1][1].append(("last failure", sleep.failure))
-    if peers is not None:
-        here = status.machine.machine_id
-        listed = [(it.machine_id, _peer(it, now, here)) for it, now in asleep_or_not(peers, here)]
-        sections.insert(3, ("Machines", listed + ([("", about_peers(peers))] if about_peers(peers) else [])))
-    return sections
+def _machines(peers: Peers, here: str) -> list[Row]:
+    """Return the Machines of the app: the one that answers first, then those that are started."""
+    listed = sorted(peers.machines or (), key=lambda it: (it.machine_id != here, not it.started, it))
+    rows: list[Row] = []
+    for it in listed[:MACHINES_SHOWN]:
+        state, note = "started" if it.started else "asleep", "this one" if it.machine_id == here else ""
+        rows.append((_code(it.machine_id), it.region, Styled(state, state), Styled(note, "pill you")))
+    if len(listed) > MACHINES_SHOWN:
+        rows.append((f"and {len(listed) - MACHINES_SHOWN:,} more",))
+    answered = f"{'answered' if listed else 'knew no Machine of this app'} {duration(peers.age_seconds)} ago"
+    return [*rows, ("DNS", peers.problem or ("has not answered yet" if peers.machines is None else answered))]
 
 
-def _visitor(visitor: Open) -> str:
-    return f"{visitor.caller.ingress} {visitor.caller.client}, {waiting(visitor)}; {effect(visitor)}"
+def _boot(boot_ms: Mapping[str, float]) -> Section:
+    """Return the phases in the order in which they were reached; each lasts from the one before it.
+
+    A first caller may come an hour after the boot: a phase later than twice the boot has no share of the bar.
+    """
+    reached = sorted(boot_ms.items(), key=lambda item: item[1])
+    latest_ms = 2 * boot_ms.get("serving", float("inf"))
+    whole_ms = max((ms for _, ms in reached if ms <= latest_ms), default=0.0) or 1.0
+    rows, bar, before_ms = [], [], 0.0
+    for phase, ms in reached:
+        took = _moment(ms - before_ms)
+        rows.append((Styled(phase.replace("_", " "), "key"), Styled(PHASES[phase], "note"), took, _moment(ms)))
+        bar.append((ms - before_ms) / whole_ms if ms <= latest_ms else 0.0)
+        before_ms = ms
+    return Section("boot", "Boot", rows, "", ("phase", "", "took", "after exec"), tuple(bar))
 
 
-def _peer(peer: Peer, now: str, here: str) -> str:
-    return f"{peer.region}, {now}{', this one' if peer.machine_id == here else ''}"
-
-
-def _served(name: str, counts: Mapping[str, int]) -> Row:
-    return name, ", ".join(f"{count} {ingress}" for ingress, count in counts.items()) or "none"
-
-
-def _and(words: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+def _moment(ms: float) -> str:
+    return f"{ms:.1f} ms" if ms < 10_000 else duration(ms / 1000)  # noqa: PLR2004 - a small number

@@ -1,11 +1,10 @@
-"""What this Machine says of itself to one caller: the one model behind the panel's HTML, text and JSON."""
+"""What this Machine tells one caller about itself: the model behind the panel and `/api/status`."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from private_svc import __version__
 from private_svc.boot import clock
@@ -20,23 +19,20 @@ if TYPE_CHECKING:
     from private_svc.machine import Machine
     from private_svc.peers import Peers
 
+    Kind = Literal["request", "WebSocket", "hello", "idle connection"]
+
 SCHEMA_VERSION = 1
 OPEN_SHOWN = 100
-SEEN_BY_PROXY = (Ingress.FLYCAST, Ingress.PUBLIC, Ingress.PLATFORM)  # the load that autostop looks at (FLY_FACTS 5)
-
-
-class Kind(StrEnum):
-    """What an open connection is."""
-
-    REQUEST = "request"
-    WEBSOCKET = "WebSocket"
-    HELLO = "hello"
-    IDLE = "idle connection"
+SEEN_BY_PROXY = (
+    Ingress.FLYCAST,
+    Ingress.PUBLIC,
+    Ingress.PLATFORM,
+)  # the load of autostop: docs/fly.md, "Sleep and wake"
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A connection that is open now; who waits for work keeps this Machine awake."""
+    """An open connection; one that waits for work keeps this Machine awake."""
 
     kind: Kind
     listener: str
@@ -51,7 +47,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """How this Machine goes to sleep: by itself when idle, or when somebody with the token says so."""
+    """When this Machine goes to sleep without a request, why nobody can send such a request, and what failed last."""
 
     idle_exit_seconds: int
     idle_action: str
@@ -61,9 +57,10 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The model; times in the unit that a name says, milliseconds since exec for the boot phases.
+    """The model; each time has its unit in its name, and the boot phases are milliseconds since exec.
 
-    `kept_awake_by` counts by kind who else than you keeps this Machine awake; `unseen_by_proxy` of them came directly.
+    `kept_awake_by` counts, by kind, the connections other than yours that keep this Machine awake; `unseen_by_proxy` of
+    them came directly.
     """
 
     version: str
@@ -87,16 +84,16 @@ class Status:
     draining: bool
 
 
-def look(
+def current(
     context: Context, you: Caller, your_visit: Visit | None, peers: Peers | None, sleep: Sleep, *, draining: bool
 ) -> Status:
-    """Return the status at this moment, for `you`."""
+    """Return the status at this moment, for the caller `you`."""
     activity, boot = context.activity, context.boot
     uptime_ms = boot.age_ms()
     hellos: Counter[str] = Counter()
     for (ingress, _), count in activity.hellos.items():
         hellos[ingress.value] += count
-    visits = sorted(activity.visits, key=lambda visit: not visit.is_work)  # the longest here first, work before rest
+    visits = sorted(activity.visits, key=lambda visit: not visit.is_work)  # work first, and the longest open first
     others = [visit for visit in visits if visit.is_work and visit is not your_visit]
     return Status(
         version=__version__,
@@ -111,9 +108,9 @@ def look(
         hellos=dict(hellos),
         refused=activity.refused,
         fix=context.exposure.fix if activity.requests.get(Ingress.PUBLIC) or activity.refused else (),
-        open=tuple(_open(visit, your_visit) for visit in visits[:OPEN_SHOWN]),
+        open=tuple(_open(visit, is_you=visit is your_visit) for visit in visits[:OPEN_SHOWN]),
         open_count=len(visits),
-        kept_awake_by=dict(Counter(_kind(visit).value for visit in others)),
+        kept_awake_by=dict(Counter(map(_kind, others))),
         unseen_by_proxy=sum(visit.caller.ingress not in SEEN_BY_PROXY for visit in others),
         peers=peers,
         sleep=sleep,
@@ -126,24 +123,24 @@ def as_json(status: Status) -> dict[str, object]:
     return {"schema_version": SCHEMA_VERSION, **asdict(status)}
 
 
-def _open(visit: Visit, your_visit: Visit | None) -> Open:
-    now_s, kind = clock(), _kind(visit)
+def _open(visit: Visit, *, is_you: bool) -> Open:
+    now_s = clock()
     return Open(
-        kind=kind,
+        kind=_kind(visit),
         listener=visit.listener,
         caller=visit.caller,
         age_seconds=round(now_s - visit.since_s, 1),
-        waits_for=visit.doing.removeprefix(f"{Kind.WEBSOCKET} "),
+        waits_for=visit.doing.removeprefix("WebSocket "),
         waiting_seconds=round(now_s - visit.doing_since_s, 1) if visit.doing else 0.0,
         keeps_awake=visit.is_work,
         seen_by_proxy=visit.caller.ingress in SEEN_BY_PROXY,
-        is_you=visit is your_visit,
+        is_you=is_you,
     )
 
 
 def _kind(visit: Visit) -> Kind:
     if visit.listener == "hello":
-        return Kind.HELLO
-    if visit.doing.startswith(Kind.WEBSOCKET):
-        return Kind.WEBSOCKET
-    return Kind.REQUEST if visit.doing else Kind.IDLE
+        return "hello"
+    if visit.doing.startswith("WebSocket "):
+        return "WebSocket"
+    return "request" if visit.doing else "idle connection"

@@ -87,7 +87,7 @@ def until_others_sleep() -> None:
 def take(page: Page, path: Path) -> None:
     """Save what the panel looks like once it knows its Machines."""
     page.goto(f"http://{HOST}/")
-    page.locator(".peers .asleep").first.wait_for(timeout=PATIENCE_SECONDS * 1000)
+    page.locator("#machines .asleep").first.wait_for(timeout=PATIENCE_SECONDS * 1000)
     page.screenshot(path=path, animations="disabled")
     print(f"{path.relative_to(PROJECT)}: {path.stat().st_size:,} bytes")
 

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.async_api import expect
 
-from private_svc.web.page import as_html
+from private_svc.web.rendering import as_html
 from tests.browser.contrast import too_faint
 from tests.private_svc.making import FLY
 from tests.private_svc.process import service
-from tests.private_svc.said import SLEEP, crowded
 from tests.private_svc.site import PROXY, site
+from tests.private_svc.statuses import SLEEP, crowded
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser, Page, Route
 
 pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.asyncio(loop_scope="session")]
 
+TOKEN = "t" * 16
 FLYCAST = {"Fly-Client-IP": "fdaa:0:18::9"}
 PUBLIC = ("Fly-Client-IP: 203.0.113.7", "X-Forwarded-For: 203.0.113.7, 2a09:8280:1::4b:9d2c")
+NOTHING = "Nothing but your own request keeps this Machine awake, so Fly may stop it"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -34,13 +35,13 @@ async def test_the_page_of_a_real_service_says_who_you_are_and_how_it_booted(pag
         await expect(page.get_by_role("heading", level=1)).to_have_text("private-svc")
         await expect(page.locator("#you")).to_contain_text("You came from this Machine itself")
         await expect(page.locator("#you")).to_contain_text("::1")
-        await expect(page.locator("#verdict")).to_have_text("Nothing but this page: Fly may stop it")
+        await expect(page.locator("#awake-summary")).to_have_text(NOTHING)
         for phase in ("bound", "imported", "serving", "first accept", "first response"):
             await expect(page.get_by_role("row", name=phase)).to_contain_text(" ms")
-        await expect(page.locator("rect.imported").first).to_be_visible()
+        await expect(page.locator("rect").nth(1)).to_be_visible()
         await expect(page.get_by_role("main")).to_contain_text(f":{running.port('hello')}, reached by")
         await expect(page.get_by_text("Machines of this app")).to_have_count(0)
-        await expect(page.locator("#polling")).to_have_text("Live, every 5 s")
+        await expect(page.locator("#updating")).to_have_text("Updated every 5 s")
 
 
 async def test_it_shows_exactly_who_keeps_the_machine_awake(page: Page) -> None:
@@ -49,10 +50,10 @@ async def test_it_shows_exactly_who_keeps_the_machine_awake(page: Page) -> None:
         held = asyncio.create_task(here.ask("/held", "Fly-Client-IP: fdaa:0:18::7"))
         await here.entered.wait()
         await page.goto(f"http://127.0.0.1:{here.port}/")
-        await expect(page.locator("#verdict")).to_have_text("1 request keeps it awake")
-        await expect(page.locator(".visits li").first).to_contain_text("GET /held")
-        await expect(page.locator(".visits li").first).to_contain_text("flycast fdaa:0:18::7")
-        await expect(page.locator(".visits li").first.locator(".pill")).to_have_text("keeps it awake")
+        await expect(page.locator("#awake-summary")).to_have_text("1 request keeps this Machine awake")
+        await expect(page.locator("#awake tr").first).to_contain_text("GET /held")
+        await expect(page.locator("#awake tr").first).to_contain_text("flycast fdaa:0:18::7")
+        await expect(page.locator("#awake tr").first.locator(".pill")).to_have_text("keeps it awake")
         here.release.set()
         await held
 
@@ -63,7 +64,7 @@ async def test_the_banner_names_the_address_and_the_command_that_takes_it_away(p
         await page.set_extra_http_headers(FLYCAST)
         await page.goto(f"http://127.0.0.1:{here.port}/")
         banner = page.get_by_role("alert")
-        await expect(banner).to_contain_text("Exposed: 1 request came through a public address, 1 caller refused.")
+        await expect(banner).to_contain_text("1 request came through a public address, 1 caller refused.")
         await expect(banner).to_contain_text(f"fly ips release 2a09:8280:1::4b:9d2c -a {FLY['FLY_APP_NAME']}")
         for dark in (False, True):
             await page.emulate_media(color_scheme="dark" if dark else "light")
@@ -71,7 +72,7 @@ async def test_the_banner_names_the_address_and_the_command_that_takes_it_away(p
 
 
 async def test_nothing_needs_a_horizontal_scroll_from_320_pixels_on(page: Page) -> None:
-    crowd = as_html(replace(crowded("long" * 30), sleep=SLEEP))
+    crowd = as_html(replace(crowded("long" * 30), sleep=SLEEP), "long" * 30)
     async with site() as here:
         await page.route("**/", lambda route: route.fulfill(body=crowd, content_type="text/html"))
         await page.goto(f"http://127.0.0.1:{here.port}/")
@@ -86,7 +87,7 @@ async def test_nothing_needs_a_horizontal_scroll_from_320_pixels_on(page: Page) 
 
 
 async def test_light_and_dark_differ_and_both_can_be_read(page: Page) -> None:
-    async with site(ADMIN_TOKEN="t" * 16) as here:
+    async with site(ADMIN_TOKEN=TOKEN) as here:
         grounds = set()
         for scheme in ("light", "dark"):
             await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
@@ -109,15 +110,17 @@ async def test_nothing_moves_for_who_asked_for_less_motion(page: Page) -> None:
 
 async def test_without_script_it_shows_the_same_and_how_to_go_on(browser: Browser) -> None:
     window = await browser.new_context(java_script_enabled=False)
-    async with site(ADMIN_TOKEN="t" * 16) as here, window:
+    async with site(ADMIN_TOKEN=TOKEN) as here, window:
         page = await window.new_page()
         await page.goto(f"http://127.0.0.1:{here.port}/")
-        await expect(page.locator("#verdict")).to_be_visible()
-        await expect(page.locator("noscript p")).to_contain_text("This page stands still without script: reload")
+        await expect(page.locator("#awake-summary")).to_be_visible()
+        await expect(page.locator("noscript p")).to_contain_text(
+            "Without JavaScript, this page does not update: reload"
+        )
         await expect(page.locator("noscript p")).to_be_visible()
-        await expect(page.locator("noscript code")).to_contain_text("curl -X POST -H")
+        await expect(page.locator("#sleep .code")).to_contain_text("curl -X POST -H")
         await expect(page.get_by_label("ADMIN_TOKEN")).to_be_hidden()
-        await expect(page.locator("#live")).to_be_hidden()
+        await expect(page.locator("#updates")).to_be_hidden()
 
 
 async def test_a_name_with_markup_in_it_is_text(page: Page) -> None:
@@ -129,7 +132,7 @@ async def test_a_name_with_markup_in_it_is_text(page: Page) -> None:
 
 
 async def test_the_page_has_one_landmark_of_a_kind_and_a_name_for_every_control(page: Page) -> None:
-    async with site(ADMIN_TOKEN="t" * 16) as here:
+    async with site(ADMIN_TOKEN=TOKEN) as here:
         await page.goto(f"http://127.0.0.1:{here.port}/")
         for role in ("banner", "main", "contentinfo"):
             await expect(page.locator("body").get_by_role(role)).to_have_count(1)
@@ -141,6 +144,32 @@ async def test_the_page_has_one_landmark_of_a_kind_and_a_name_for_every_control(
 async def test_the_json_behind_the_link_is_the_same_model(page: Page) -> None:
     async with site() as here:
         await page.goto(f"http://127.0.0.1:{here.port}/")
-        link = await page.get_by_role("link", name="JSON").get_attribute("href")
-        status = json.loads((await here.ask(link or "")).text)
+        href = await page.get_by_role("link", name="JSON").evaluate("(link) => link.href")
+        status = await (await page.request.get(href)).json()
     assert status["machine"]["machine_id"] == FLY["FLY_MACHINE_ID"]
+
+
+async def test_a_panel_below_another_path_asks_for_nothing_outside_of_it(page: Page) -> None:
+    async with site(ADMIN_TOKEN=TOKEN) as here:
+        mounted, asked = f"http://127.0.0.1:{here.port}/_/", []
+
+        async def serve_below(route: Route) -> None:
+            asked.append(route.request.url)
+            await route.fulfill(response=await route.fetch(url=route.request.url.replace("/_/", "/")))
+
+        await page.route("**/*", serve_below)
+        await page.clock.install()
+        await page.goto(mounted)
+        async with page.expect_response(mounted):
+            await page.clock.run_for(5_000)
+        await page.get_by_label("ADMIN_TOKEN").fill(TOKEN)
+        await page.get_by_role("button", name="Stop").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Stop it").click()
+        await expect(page.get_by_role("link", name="Wake it")).to_be_focused()
+        assert here.departure.decided
+        assert [url for url in asked if not url.startswith(mounted)] == []
+        names = ("", "static/panel.css", "static/panel.js", "static/icon.svg", "api/sleep")
+        assert {mounted + name for name in names} <= set(asked)
+        for name in ("JSON", "what your browser sent", "Wake it"):
+            href = await page.get_by_role("link", name=name).evaluate("(link) => link.href")
+            assert href.startswith(mounted)

@@ -31,7 +31,7 @@ async def opened(page: Page, here: Site) -> None:
     await page.clock.install(time=0)
     await page.clock.pause_at(1)
     await page.goto(f"http://127.0.0.1:{here.port}/")
-    await expect(page.locator("#polling")).to_have_text("Live, every 5 s")
+    await expect(page.locator("#updating")).to_have_text("Updated every 5 s")
 
 
 async def polled(page: Page, times: int = 1) -> None:
@@ -53,14 +53,16 @@ async def test_news_come_by_themselves_and_go_to_where_they_belong(page: Page) -
         held = asyncio.create_task(here.ask("/held"))
         await here.entered.wait()
         await polled(page)
-        await expect(page.locator("#verdict")).to_have_text(
-            "1 request keeps it awake; it came directly, which Fly Proxy does not count"
+        await expect(page.locator("#awake-summary")).to_have_text(
+            "1 request keeps this Machine awake; it came directly, so Fly Proxy does not count it"
         )
-        await expect(page.locator("#open")).to_contain_text("GET /held")
+        await expect(page.locator("#awake")).to_contain_text("GET /held")
         here.release.set()
         await held
         await polled(page)
-        await expect(page.locator("#verdict")).to_have_text("Nothing but this page: Fly may stop it")
+        await expect(page.locator("#awake-summary")).to_have_text(
+            "Nothing but your own request keeps this Machine awake, so Fly may stop it"
+        )
 
 
 async def test_a_poll_leaves_focus_scroll_selection_and_what_was_typed_alone(page: Page) -> None:
@@ -68,7 +70,9 @@ async def test_a_poll_leaves_focus_scroll_selection_and_what_was_typed_alone(pag
         await page.set_viewport_size({"width": 360, "height": 500})
         await opened(page, here)
         await page.get_by_label("ADMIN_TOKEN").fill("half a tok")
-        await page.evaluate("scrollTo(0, 300); getSelection().selectAllChildren(document.querySelector('dd'))")
+        await page.evaluate(
+            "scrollTo(0, 300); getSelection().selectAllChildren(document.querySelector('#facts tr + tr td'))"
+        )
         before = await page.evaluate("[scrollY, String(getSelection())]")
         await polled(page)
         assert await page.evaluate("[scrollY, String(getSelection())]") == before == [300, "private-<svc>"]
@@ -80,16 +84,16 @@ async def test_after_a_minute_without_pointer_or_keyboard_it_asks_nothing_more_u
         await opened(page, here)
         await polled(page, POLLS_A_MINUTE - 1)
         await page.clock.run_for(POLL_MS)
-        await expect(page.locator("#polling")).to_have_text(PAUSED)
+        await expect(page.locator("#updating")).to_have_text(PAUSED)
         before = asked(here)
         await page.clock.run_for(AN_HOUR_MS)
         await page.mouse.move(30, 30)  # looking is not asking: the Machine may sleep by now
         await page.clock.run_for(LOOKING_MS)
         assert asked(here) == before
         async with page.expect_response(lambda response: response.url.endswith("/")):
-            await page.get_by_role("button", name="Go on").click()
-        await expect(page.locator("#polling")).to_have_text("Live, every 5 s")
-        await expect(page.get_by_role("button", name="Go on")).to_be_hidden()
+            await page.get_by_role("button", name="Continue").click()
+        await expect(page.locator("#updating")).to_have_text("Updated every 5 s")
+        await expect(page.get_by_role("button", name="Continue")).to_be_hidden()
         await polled(page)
 
 
@@ -116,7 +120,7 @@ async def test_a_hidden_page_asks_nothing_and_is_paused_after_a_minute(page: Pag
         await page.evaluate(HIDE, arg=False)
         await page.clock.run_for(LOOKING_MS)
         assert asked(here) == before
-        await expect(page.locator("#polling")).to_have_text(PAUSED)
+        await expect(page.locator("#updating")).to_have_text(PAUSED)
 
 
 async def test_a_page_that_was_hidden_for_a_moment_goes_on(page: Page) -> None:
@@ -133,8 +137,8 @@ async def test_a_poll_without_an_answer_is_the_last(page: Page, complaints: list
         await opened(page, here)
         await page.route("**/", lambda route: route.abort())
         await page.clock.run_for(POLL_MS)
-        await expect(page.locator("#polling")).to_have_text("Paused: the Machine did not answer")
-        await expect(page.get_by_role("button", name="Go on")).to_be_visible()
+        await expect(page.locator("#updating")).to_have_text("Paused: the Machine did not answer")
+        await expect(page.get_by_role("button", name="Continue")).to_be_visible()
         assert complaints.pop() == "Failed to load resource: net::ERR_FAILED"
         await page.clock.run_for(AN_HOUR_MS)
 
@@ -149,7 +153,7 @@ async def test_a_machine_that_drains_is_left_alone(page: Page) -> None:
         )
         await page.route("**/", lambda route: route.fulfill(body=page_html, content_type="text/html"))
         await page.clock.run_for(POLL_MS)
-        await expect(page.locator("#going")).to_contain_text("is draining. This page asks it nothing more")
+        await expect(page.locator("#leaving")).to_contain_text("is draining. This page sends no more requests")
         before = asked(here)
         await page.unroute("**/")
         await page.clock.run_for(AN_HOUR_MS)

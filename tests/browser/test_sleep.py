@@ -34,25 +34,25 @@ async def test_a_stop_is_confirmed_done_and_never_undone_by_the_page(page: Page)
         await page.clock.install()
         await page.goto(f"http://127.0.0.1:{running.port('admin')}/")
         await ask(page, "Stop", TOKEN)
-        await expect(page.locator("#going")).to_contain_text("is stopping. This page asks it nothing more")
+        await expect(page.locator("#leaving")).to_contain_text("is stopping. This page sends no more requests")
         page.on("request", lambda request: requests.append(request.url))
         assert running.ended() == 0
         await page.mouse.move(30, 30)
         await page.clock.run_for(AN_HOUR_MS)
         assert requests == []
         await expect(page.locator("#machine .pill")).to_have_text("stopping")
-        await expect(page.get_by_role("link", name="Wake it again")).to_be_focused()
+        await expect(page.get_by_role("link", name="Wake it")).to_be_focused()
         await expect(page.get_by_label("ADMIN_TOKEN")).to_have_count(0)
-        await expect(page.get_by_role("button", name="Go on")).to_be_hidden()
+        await expect(page.get_by_role("button", name="Continue")).to_be_hidden()
 
 
-async def test_wake_it_again_asks_the_machine_again(page: Page) -> None:
+async def test_wake_it_asks_the_machine_again(page: Page) -> None:
     async with site(ADMIN_TOKEN=TOKEN) as here:
         await page.goto(f"http://127.0.0.1:{here.port}/")
         await ask(page, "Stop", TOKEN)
         assert await here.departure.reason() == "asked by ::1"
         async with page.expect_request("**/"):
-            await page.get_by_role("link", name="Wake it again").click()
+            await page.get_by_role("link", name="Wake it").click()
 
 
 async def test_the_action_is_sent_to_the_machine_that_is_shown(page: Page) -> None:
@@ -76,7 +76,9 @@ async def test_the_dialog_works_with_the_keyboard_alone_and_cancel_is_the_defaul
             await expect(stop).to_be_focused()
             await page.keyboard.press("Enter")
             await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
-            await expect(dialog).to_contain_text("Nothing but this page: Fly may stop it.")
+            await expect(dialog).to_contain_text(
+                "Nothing but your own request keeps this Machine awake, so Fly may stop it."
+            )
             await page.keyboard.press(refuse)
             await expect(dialog).to_be_hidden()
         assert not here.departure.decided
@@ -84,7 +86,7 @@ async def test_the_dialog_works_with_the_keyboard_alone_and_cancel_is_the_defaul
         await page.keyboard.press("Tab")
         await expect(dialog.get_by_role("button", name="Stop it")).to_be_focused()
         await page.keyboard.press("Enter")
-        await expect(page.get_by_role("link", name="Wake it again")).to_be_focused()
+        await expect(page.get_by_role("link", name="Wake it")).to_be_focused()
         assert here.departure.decided
 
 
@@ -102,7 +104,7 @@ async def test_what_was_agreed_to_is_sent_whatever_the_form_says_since(page: Pag
         await page.get_by_label("ADMIN_TOKEN").fill(TOKEN)
         await page.get_by_role("button", name="Stop", exact=True).click()
         await page.evaluate("document.getElementById('do').click(), document.getElementById('token').value = 'other'")
-        await expect(page.get_by_role("link", name="Wake it again")).to_be_focused()
+        await expect(page.get_by_role("link", name="Wake it")).to_be_focused()
         assert here.departure.decided
 
 
@@ -134,7 +136,7 @@ async def test_without_an_answer_it_says_so(page: Page) -> None:
         await page.goto(f"http://127.0.0.1:{here.port}/")
         await page.route("**/api/sleep", lambda route: route.abort())
         await ask(page, "Stop", TOKEN)
-        await expect(page.locator("#result")).to_contain_text("No answer came")
+        await expect(page.locator("#result")).to_contain_text("No answer")
 
 
 async def test_without_a_token_on_the_server_there_is_no_form_but_the_command_that_sets_one(page: Page) -> None:

@@ -1,41 +1,41 @@
-"""The panel in words and as HTML, from one `Status`."""
+"""The list of sections that a `Status` becomes, and the two renderers of that list."""
 
 from __future__ import annotations
 
 import json
 import re
 from html.parser import HTMLParser
-from itertools import pairwise, permutations
+from itertools import permutations
 from string import Template
 
 import pytest
 
 from private_svc.ingress import Caller, Ingress
 from private_svc.peers import Peer, Peers
-from private_svc.web import boot_bar
-from private_svc.web.page import PEERS_SHOWN, as_html, static_file
-from private_svc.web.panel import HOW, as_text, duration, verdict
-from private_svc.web.status import Kind, Sleep, as_json
+from private_svc.web.panel import MACHINES_SHOWN, Section, duration, sections, verdict
+from private_svc.web.rendering import BAR_WIDTH, as_html, as_text, static_file
+from private_svc.web.status import Sleep, Status, as_json
 from tests.private_svc.making import FLY
-from tests.private_svc.said import BOOT_MS, SLEEP, crowded, status, visitor
+from tests.private_svc.statuses import BOOT_MS, KINDS, connection, crowded, status
 
-APP, MACHINE = FLY["FLY_APP_NAME"], FLY["FLY_MACHINE_ID"]
+MACHINE = FLY["FLY_MACHINE_ID"]
+URL = "my-app.flycast/_/"
 VOID = {"meta", "link", "img", "input", "rect"}
 
 
 class Page(HTMLParser):
-    """Reads a page strictly: what opens must close, and every id is there once."""
+    """Reads a page strictly: each element must be closed, and no id may appear twice."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.open: list[str] = []
         self.attributes: list[tuple[str, dict[str, str | None]]] = []
-        self.said = ""
+        self.words: list[str] = []
         self.feed(html)
         self.close()
         assert self.open == []
-        ids = [found["id"] for _, found in self.attributes if "id" in found]
-        assert len(ids) == len(set(ids)), f"an id twice: {ids}"
+        self.ids = [found["id"] for _, found in self.attributes if "id" in found]
+        assert len(self.ids) == len(set(self.ids)), f"an id twice: {self.ids}"
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.attributes.append((tag, dict(attrs)))
@@ -49,189 +49,226 @@ class Page(HTMLParser):
         assert self.open.pop() == tag, f"</{tag}> closes something else"
 
     def handle_data(self, data: str) -> None:
-        self.said += f"{data} "
+        self.words += data.split()
 
 
-def words(html: str) -> str:
-    return " ".join(Page(html).said.split())
+def section(name: str, seen: Status) -> Section:
+    (found,) = [it for it in sections(seen, URL) if it.name == name]
+    return found
 
 
-def test_the_text_is_short_and_says_who_keeps_the_machine_awake() -> None:
-    text = as_text(status(open=(visitor(), visitor(is_you=True)), kept_awake_by={"request": 1}))
-    assert text.startswith(f"Machine {MACHINE} is awake, up 3 min 5 s\n\nYou\n")
-    assert "\n1 request keeps it awake\n" in text
-    assert (
-        "  request          flycast fdaa:0:18::7, open 3.1 s, waits 2.0 s for GET /reports; keeps it awake\n" in text
-    ), text
-    assert len(text.splitlines()) < 50
+def rows(name: str, seen: Status) -> list[list[str]]:
+    """Return the cells of a section as plain text."""
+    return [[str(cell) for cell in row] for row in section(name, seen).rows]
+
+
+def test_the_page_and_the_text_have_every_word_of_every_section() -> None:
+    seen = crowded("word")
+    page, text = Page(as_html(seen, URL)).words, as_text(seen, URL)
+    for it in sections(seen, URL):
+        for words in (it.title, it.summary, *it.columns, *(str(cell) for row in it.rows for cell in row)):
+            assert words in text
+            assert " ".join(words.split()) in " ".join(page)
+
+
+def test_the_text_is_a_headline_and_aligned_tables() -> None:
+    seen = status(resumes=2, awake_ms=60_000.0, open=(connection(waits_for="GET /" + "x" * 100), connection()))
+    text = as_text(seen, URL)
+    assert text.startswith(f"Machine {MACHINE} is awake, up 3 min 5 s, 1 min of it awake, 2 resumes\n\nYou\n  You came")
+    assert "\n  request  GET /reports" + " " * 30 + "keeps it awake  flycast" in text, "a long path pushes nobody far"
+    (head,), (phase,) = (re.findall(rf"^  {name} .*$", text, re.MULTILINE) for name in ("phase", "imported"))
+    assert (head.index("took"), head.index("after exec")) == (phase.index("360.0 ms"), phase.index("400.0 ms"))
     assert not re.search(r"[ \t]\n", text), "spaces at the end of a line"
 
 
-def test_the_text_tells_of_public_callers_first_with_the_commands() -> None:
-    text = as_text(status(requests={"public": 1}, refused=1, fix=("fly ips list -a a", "fly ips release 2a09::1 -a a")))
-    assert text.splitlines()[2:5] == [
-        "Exposed: 1 request came through a public address, 1 caller refused. To end it:",
-        "  fly ips list -a a",
-        "  fly ips release 2a09::1 -a a",
+def test_a_public_address_comes_first_with_the_commands_that_remove_it() -> None:
+    commands = ("fly ips list -a a", "fly ips release 2a09::1 -a a")
+    seen = status(requests={"public": 1}, refused=1, fix=commands)
+    assert as_text(seen, URL).splitlines()[2:6] == [
+        "Exposed",
+        "  1 request came through a public address, 1 caller refused. These commands remove the address:",
+        *(f"  {command}" for command in commands),
     ]
+    assert "Exposed" not in as_text(status(), URL)
 
 
 @pytest.mark.parametrize(
-    ("kept_awake_by", "unseen", "sentence"),
+    ("kept_awake_by", "directly", "sentence"),
     [
-        ({}, 0, "Nothing but this page: Fly may stop it"),
-        ({"request": 1}, 0, "1 request keeps it awake"),
-        ({"request": 2}, 0, "2 requests keep it awake"),
-        ({"request": 2, "WebSocket": 1}, 0, "2 requests and 1 WebSocket keep it awake"),
-        ({"request": 1, "WebSocket": 1, "hello": 3}, 0, "1 request, 1 WebSocket and 3 hellos keep it awake"),
-        ({"request": 1}, 1, "1 request keeps it awake; it came directly, which Fly Proxy does not count"),
-        ({"request": 3}, 2, "3 requests keep it awake; 2 of them came directly, which Fly Proxy does not count"),
+        ({}, 0, "Nothing but your own request keeps this Machine awake, so Fly may stop it"),
+        ({"request": 1}, 0, "1 request keeps this Machine awake"),
+        ({"request": 1, "WebSocket": 1, "hello": 3}, 0, "1 request, 1 WebSocket and 3 hellos keep this Machine awake"),
+        (
+            {"request": 1},
+            1,
+            "1 request keeps this Machine awake; it came directly, so Fly Proxy does not count it",
+        ),
+        (
+            {"request": 3},
+            2,
+            "3 requests keep this Machine awake; 2 of them came directly, so Fly Proxy does not count them",
+        ),
     ],
 )
-def test_the_verdict_is_one_sentence(kept_awake_by: dict[str, int], unseen: int, sentence: str) -> None:
-    assert verdict(status(kept_awake_by=kept_awake_by, unseen_by_proxy=unseen), "this page") == sentence
+def test_one_sentence_says_what_keeps_the_machine_awake(
+    kept_awake_by: dict[str, int], directly: int, sentence: str
+) -> None:
+    assert verdict(status(kept_awake_by=kept_awake_by, unseen_by_proxy=directly)) == sentence
+
+
+def test_every_connection_has_a_row_and_those_beyond_the_list_are_counted() -> None:
+    six_pn = Caller(Ingress.SIX_PN, "fdaa::5")
+    idle = connection(kind="idle connection", caller=six_pn, waits_for="", keeps_awake=False, seen_by_proxy=False)
+    seen = status(open=(connection(), connection(caller=six_pn, seen_by_proxy=False), idle), open_count=45)
+    where = "admin port, open for 3.1 s"
+    over_flycast, directly = f"flycast fdaa:0:18::7, {where}, waiting for 2.0 s", f"six_pn fdaa::5, {where}"
+    assert rows("awake", seen) == [
+        ["request", "GET /reports", "keeps it awake", over_flycast],
+        ["request", "GET /reports", "keeps it awake", f"{directly}, waiting for 2.0 s, not counted by Fly Proxy"],
+        ["idle connection", "", "lets it sleep", f"{directly}, no request"],
+        ["and 42 more connections"],
+    ]
+
+
+@pytest.mark.parametrize(("ingress", "named"), [("platform", True), ("flycast", True), ("six_pn", False)])
+def test_a_raw_connection_that_only_fly_proxy_still_holds_is_named(ingress: str, *, named: bool) -> None:
+    text = as_text(status(hellos={ingress: 1}), URL)
+    assert ("keeps a raw connection open after this service has closed it" in text) is named
 
 
 def test_a_machine_that_drains_says_so_in_every_form() -> None:
     leaving = status(draining=True)
-    assert "is draining" in as_text(leaving)
-    assert "It is going: what is under way ends, nothing new begins" in words(as_html(leaving))
-    assert 'data-state="draining"' in as_html(leaving)
+    assert "is draining" in as_text(leaving, URL)
+    assert "This Machine is leaving: it finishes" in as_html(leaving, URL)
+    assert 'data-state="draining"' in as_html(leaving, URL)
     assert as_json(leaving)["draining"] is True
 
 
 @pytest.mark.parametrize("ingress", Ingress)
-def test_every_way_in_has_its_words(ingress: Ingress) -> None:
-    came = status(you=Caller(ingress, "192.0.2.1"))
-    assert f"{ingress}: {HOW[ingress]}" in as_text(came)
-    assert f"You came {HOW[ingress]} from 192.0.2.1" in words(as_html(came))
+def test_every_way_in_is_described(ingress: Ingress) -> None:
+    you = section("you", status(you=Caller(ingress, "192.0.2.1")))
+    assert you.summary.startswith("You came ")
+    assert str(you.rows[0][1]) == "192.0.2.1"
+    assert re.fullmatch(r"You → .*this Machine", str(you.rows[1][1]))
 
 
-def test_whatever_the_outside_puts_into_it_the_page_has_no_markup_of_others() -> None:
-    page = as_html(crowded("\"'><img src=x onerror=alert(1)>&amp;$title"))
-    plain = Page(as_html(crowded("word")))
+def test_text_from_outside_never_becomes_markup() -> None:
+    page = as_html(crowded("\"'><img src=x onerror=alert(1)>&amp;$title"), "\"'><img>")
+    plain = Page(as_html(crowded("word"), URL))
     assert [tag for tag, _ in Page(page).attributes] == [tag for tag, _ in plain.attributes]
     assert page.count("$title") > 10, "and a dollar is a dollar"
 
 
-def test_the_page_obeys_a_policy_without_inline_script_and_style_and_asks_nobody_else() -> None:
-    for tag, attributes in Page(as_html(crowded("word"))).attributes:
+def test_the_page_obeys_its_policy_and_links_relative_to_where_it_is_mounted() -> None:
+    for tag, attributes in Page(as_html(crowded("word"), URL)).attributes:
         assert tag not in {"style", "iframe", "object", "base"}
         assert not any(name == "style" or name.startswith("on") for name in attributes), attributes
         for link in (attributes.get("src"), attributes.get("href")):
-            assert link is None or re.fullmatch(r"/[a-z./-]*", link), link
+            assert link is None or re.fullmatch(r"\./|[a-z][a-z./]*", link), link
+    assert not re.search(r"""fetch\(["'`]/""", static_file("panel.js"))
 
 
 def test_every_id_that_the_script_looks_up_is_on_the_page() -> None:
-    looked_up = set(re.findall(r'\bat\("([a-z-]+)"\)', static_file("panel.js")))
-    ids = {found["id"] for _, found in Page(as_html(status())).attributes if "id" in found}
-    assert looked_up <= ids
+    looked_up = set(re.findall(r'\belement\("([a-z-]+)"\)', static_file("panel.js")))
     assert looked_up
+    assert looked_up <= set(Page(as_html(status(), URL)).ids)
 
 
 def test_every_placeholder_is_filled_in_and_each_is_used() -> None:
     assert Template(static_file("page.html")).is_valid()
-    assert "$" not in as_html(status()).replace("$ADMIN_TOKEN", "")
+    assert "$" not in as_html(status(), URL).replace("$ADMIN_TOKEN", "")
 
 
-def test_without_a_token_on_the_server_the_command_takes_the_place_of_the_form() -> None:
+def test_the_command_that_puts_the_machine_to_sleep_goes_where_the_reader_came_from() -> None:
+    command = 'curl -X POST -H "Authorization: Bearer $ADMIN_TOKEN" my-app.flycast/_/api/sleep'
+    assert rows("sleep", status()) == [["by hand", command]]
+    assert "<form" in as_html(status(), URL)
+
+
+def test_without_a_token_on_the_server_the_command_that_sets_one_takes_the_place_of_the_form() -> None:
     off = status(sleep=Sleep(0, "exit", "actions are off: no ADMIN_TOKEN is set; fly secrets set ADMIN_TOKEN=1", ""))
-    assert "<form" in as_html(status())
-    assert "<form" not in as_html(off)
-    assert "<code>fly secrets set ADMIN_TOKEN=1</code>" in as_html(off)
-    assert "fly secrets set ADMIN_TOKEN=1" in as_text(off)
+    assert rows("sleep", off) == [
+        ["by hand", "actions are off: no ADMIN_TOKEN is set"],
+        ["to turn on", "fly secrets set ADMIN_TOKEN=1"],
+    ]
+    assert "<form" not in as_html(off, URL)
 
 
 @pytest.mark.parametrize(
-    ("sleep", "says"),
+    ("sleep", "summary"),
     [
-        (SLEEP, "when Fly's autostop finds it without load (IDLE_EXIT_SECONDS is 0)"),
-        (Sleep(90, "exit", "", ""), "exits after 1 min 30 s without work"),
-        (Sleep(5, "suspend", "", ""), "suspends after 5 s without work"),
-        (Sleep(5, "suspend", "", "the Machine's API answered 412"), "the Machine's API answered 412"),
+        (Sleep(0, "exit", "", ""), "It sleeps when Fly's autostop finds no load (IDLE_EXIT_SECONDS is 0)"),
+        (Sleep(90, "exit", "", ""), "It exits after 1 min 30 s without work"),
+        (Sleep(5, "suspend", "", ""), "It suspends after 5.0 s without work"),
     ],
 )
-def test_it_says_when_the_machine_sleeps_by_itself_and_what_went_wrong(sleep: Sleep, says: str) -> None:
-    assert says in as_text(status(sleep=sleep))
-    assert says in words(as_html(status(sleep=sleep)))
+def test_it_says_when_the_machine_sleeps_by_itself(sleep: Sleep, summary: str) -> None:
+    assert section("sleep", status(sleep=sleep)).summary == summary
+
+
+def test_a_suspension_that_failed_is_told() -> None:
+    failed = status(sleep=Sleep(5, "suspend", "", "the Machine's API answered 412"))
+    assert rows("sleep", failed)[0] == ["not suspended", "the Machine's API answered 412"]
 
 
 @pytest.mark.parametrize(
-    ("peers", "says"),
+    ("peers", "dns"),
     [
-        (Peers(), "asking DNS"),
-        (Peers(None, 0.0, "LifetimeTimeout: 2 s"), "DNS: LifetimeTimeout: 2 s"),
-        (Peers((), 1.0), "DNS knows no Machine of this app"),
-        (Peers((Peer("b", "cdg", started=False), Peer(MACHINE, "ams", started=True)), 1.0), "b cdg asleep"),
+        (Peers(), "has not answered yet"),
+        (Peers(None, 0.0, "LifetimeTimeout: 2 s"), "LifetimeTimeout: 2 s"),
+        (Peers((), 1.0), "knew no Machine of this app 1.0 s ago"),
+        (Peers((Peer("b", "cdg", started=False),), 1.0), "answered 1.0 s ago"),
     ],
 )
-def test_it_says_what_dns_knows_of_the_machines_or_why_it_knows_nothing(peers: Peers, says: str) -> None:
-    assert says in words(as_html(status(peers=peers)))
-    assert says.removeprefix("b ").replace("cdg asleep", "cdg, asleep") in as_text(status(peers=peers))
-
-
-def test_off_fly_nothing_is_said_of_other_machines() -> None:
-    assert "Machines of this app" not in as_html(status())
-    assert "\nMachines\n" not in as_text(status())
+def test_it_says_how_current_the_list_of_machines_is_or_why_there_is_none(peers: Peers, dns: str) -> None:
+    assert rows("machines", status(peers=peers))[-1] == ["DNS", dns]
 
 
 def test_the_machine_that_answers_comes_first_then_the_started_ones_and_the_rest_is_counted() -> None:
-    others = [Peer(f"{number:014x}", "ams", started=number % 2 == 1) for number in range(PEERS_SHOWN + 9)]
-    peers = Peers((*others, Peer(MACHINE, "ams", started=True)), 1.0)
-    listed = re.findall(r"([0-9a-f]{14}) ams (started|asleep)", words(as_html(status(peers=peers))))
-    assert listed[0] == (MACHINE, "started")
-    assert [now for _, now in listed] == sorted((now for _, now in listed), reverse=True)
-    assert len(listed) == PEERS_SHOWN
-    assert "and 10 more" in as_html(status(peers=peers))
+    others = [Peer(f"{number:014x}", "ams", started=number % 2 == 1) for number in range(MACHINES_SHOWN + 9)]
+    *listed, more, _ = rows("machines", status(peers=Peers((*others, Peer(MACHINE, "ams", started=True)), 1.0)))
+    assert listed[0] == [MACHINE, "ams", "started", "this one"]
+    assert [row[2] for row in listed] == sorted((row[2] for row in listed), reverse=True)
+    assert len(listed) == MACHINES_SHOWN
+    assert more == ["and 10 more"]
 
 
-def test_what_is_not_listed_is_counted() -> None:
-    for shown in (as_text(status(open_count=42)), as_html(status(open_count=42))):
-        assert "and 41 more connections" in shown
+def test_off_fly_nothing_is_said_of_other_machines() -> None:
+    assert "Machines of this app" not in as_html(status(), URL)
+    assert '<section id="machines"></section>' in as_html(status(), URL), "which panel.css hides"
 
 
-def test_resumes_are_told_with_the_time_awake() -> None:
-    assert "up 3 min 5 s, 1 min of it awake, 2 resumes" in as_text(status(resumes=2, awake_ms=60_000.0))
-
-
-@pytest.mark.parametrize("fly", [{}, FLY])
-def test_the_command_that_puts_it_to_sleep_names_the_way_in(fly: dict[str, str]) -> None:
-    host = f"{APP}.flycast" if fly else "localhost:8080"
-    assert f'curl -X POST -H "Authorization: Bearer $ADMIN_TOKEN" {host}/api/sleep' in as_text(status(fly=fly))
-
-
-def test_the_json_has_everything_and_is_json() -> None:
-    said = json.loads(json.dumps(as_json(crowded("word"))))
-    assert said["kept_awake_by"] == {kind.value: 1_000 for kind in Kind}
-    assert said["hellos"] == {"platform": 7}
-    assert said["open"][0]["kind"] == "request"
+def test_the_json_has_every_field_and_is_json() -> None:
+    answer = json.loads(json.dumps(as_json(crowded("word"))))
+    assert answer["kept_awake_by"] == dict.fromkeys(KINDS, 1_000)
+    assert answer["hellos"] == {"platform": 7}
+    assert answer["open"][0]["kind"] == "request"
 
 
 def test_the_boot_bar_has_no_gap_whatever_came_first() -> None:
     for order in permutations(BOOT_MS):
-        parts = boot_bar.parts({phase: 100.0 * (number + 1) for number, phase in enumerate(order)})
-        assert tuple(part.phase for part in parts) == order
-        assert all(before.x + before.width == pytest.approx(after.x) for before, after in pairwise(parts)), order
-        assert sum(part.took_ms for part in parts) == pytest.approx(500.0)
-        assert all(0 <= part.x <= part.x + part.width <= boot_bar.WIDTH for part in parts), order
+        boot_ms = {phase: 100.0 * (number + 1) for number, phase in enumerate(order)}
+        boot = section("boot", status(boot_ms=boot_ms))
+        assert [str(row[0]).replace(" ", "_") for row in boot.rows] == list(order)
+        assert [row[2:] for row in boot.rows] == [("100.0 ms", f"{ms:.1f} ms") for ms in boot_ms.values()]
+        within = [ms for ms in boot_ms.values() if ms <= 2 * boot_ms["serving"]]
+        assert boot.bar == pytest.approx([1 / len(within)] * len(within) + [0.0] * (5 - len(within)))
 
 
 def test_a_first_caller_long_after_the_boot_does_not_squeeze_the_bar() -> None:
-    bound, imported, serving, accepted, answered = boot_bar.parts(
-        {**BOOT_MS, "first_accept": 3_600_000.0, "first_response": 3_600_001.0}
-    )
-    assert serving.x + serving.width == boot_bar.WIDTH
-    assert imported.width > bound.width
-    assert accepted.width == answered.width == 0
-    assert "<td>1 h</td>" in as_html(status(boot_ms={**BOOT_MS, "first_accept": 3_600_000.0}))
+    seen = status(boot_ms={**BOOT_MS, "first_accept": 3_600_000.0, "first_response": 3_600_001.0})
+    assert section("boot", seen).bar == pytest.approx([40 / 410, 360 / 410, 10 / 410, 0, 0])
+    assert rows("boot", seen)[3][3] == "1 h"
+    drawn = [found for tag, found in Page(as_html(seen, URL)).attributes if tag == "rect"]
+    assert [(float(it["x"] or ""), float(it["width"] or "")) for it in drawn[3:]] == [(BAR_WIDTH, 0), (BAR_WIDTH, 0)]
 
 
-def test_a_machine_that_has_not_booted_yet_has_an_empty_bar() -> None:
-    assert boot_bar.parts({}) == []
+def test_a_machine_that_has_not_booted_yet_has_no_bar() -> None:
+    assert "<svg" not in as_html(status(boot_ms={}), URL)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [
         (0.04, "0.0 s"),
         (59.94, "59.9 s"),
@@ -243,5 +280,5 @@ def test_a_machine_that_has_not_booted_yet_has_an_empty_bar() -> None:
         (86_400 + 60, "1 d"),
     ],
 )
-def test_a_duration_is_said_as_people_say_it(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
+def test_a_duration_has_its_two_largest_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -110,7 +110,7 @@ async def test_what_came_through_a_public_address_is_refused_counted_and_told_wh
         status = json.loads((await here.ask("/api/status", "Fly-Client-IP: fdaa:0:18::9")).text)
         page = (await here.ask("/", "Fly-Client-IP: fdaa:0:18::9", f"Accept: {BROWSER}")).text
     assert status["refused"] == status["requests"]["public"] == len(PATHS)
-    assert f"Exposed: {len(PATHS)} requests" in page
+    assert f"{len(PATHS)} requests came through a public address" in page
 
 
 async def test_refusals_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:

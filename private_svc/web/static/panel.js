@@ -1,118 +1,120 @@
-// Keeps the page current while somebody looks at it, and puts the Machine to sleep for who has the token.
+// Keeps the page current while somebody looks at it, and sends the Stop and Suspend actions.
 //
-// An open page must not keep the Machine awake, nor wake it. So it asks nothing while it is hidden, after a minute without
-// pointer or keyboard, after a question that got no answer, and, for good, once the Machine is going.
+// An open page must neither keep the Machine awake nor wake it. So the page sends no request while it is hidden, after a
+// minute without pointer or keyboard, after a request that got no answer, and after the Machine has begun to leave.
+// All addresses are relative to the page, because the panel may be mounted below `/`.
 
 const POLL_MS = 5_000;
-const LOOKING_MS = 60_000;
+const ACTIVE_MS = 60_000; // how long after the last pointer or key event somebody counts as looking
 const ANSWER_MS = 15_000;
 
-const at = (id) => document.getElementById(id);
-let polling;
-let asking = false;
-let gone = false;
-let looked = Date.now();
-let agreed; // what the dialog asks about: it is sent as it was then
+const element = (id) => document.getElementById(id);
+let timer;
+let polling = false;
+let left = false;
+let lastActive = Date.now();
+let confirmed; // the action and token as they were when the dialog opened
 
-function watch() {
-  looked = Date.now();
-  clearInterval(polling);
-  polling = setInterval(tick, POLL_MS);
-  at("go-on").hidden = true;
-  at("polling").textContent = "Live, every 5 s";
+function start() {
+  lastActive = Date.now();
+  clearInterval(timer);
+  timer = setInterval(poll, POLL_MS);
+  element("continue").hidden = true;
+  element("updating").textContent = "Updated every 5 s";
 }
 
-function pause(why) {
-  clearInterval(polling);
-  at("go-on").hidden = gone;
-  at("polling").textContent = why;
+function pause(reason) {
+  clearInterval(timer);
+  element("continue").hidden = left;
+  element("updating").textContent = reason;
 }
 
-async function tick() {
-  if (Date.now() - looked >= LOOKING_MS) return pause("Paused: an open page must not keep the Machine awake");
-  if (document.hidden || asking) return;
-  asking = true;
+async function poll() {
+  if (Date.now() - lastActive >= ACTIVE_MS) return pause("Paused: an open page must not keep the Machine awake");
+  if (document.hidden || polling) return;
+  polling = true;
   try {
-    show(await page());
+    update(await newerPage());
   } catch {
-    if (!gone) pause("Paused: the Machine did not answer");
+    if (!left) pause("Paused: the Machine did not answer");
   }
-  asking = false;
+  polling = false;
 }
 
-async function page() {
-  const headers = { Accept: "text/html", "Fly-Prefer-Instance-Id": at("machine").dataset.machine };
-  const answer = await fetch("/", { headers, signal: AbortSignal.timeout(ANSWER_MS) });
-  if (!answer.ok) throw new Error(answer.status);
-  return new DOMParser().parseFromString(await answer.text(), "text/html");
+async function newerPage() {
+  const headers = { Accept: "text/html", "Fly-Prefer-Instance-Id": element("machine").dataset.machine };
+  const response = await fetch("./", { headers, signal: AbortSignal.timeout(ANSWER_MS) });
+  if (!response.ok) throw new Error(response.status);
+  return new DOMParser().parseFromString(await response.text(), "text/html");
 }
 
-function show(newer) {
-  if (gone) return;
-  for (const element of document.querySelectorAll("[data-live]")) {
-    const fresh = newer.getElementById(element.id);
-    if (fresh && !fresh.isEqualNode(element)) element.replaceChildren(...fresh.childNodes);
+function update(newer) {
+  if (left) return;
+  for (const current of document.querySelectorAll("[data-live]")) {
+    const fresh = newer.getElementById(current.id);
+    if (fresh && !fresh.isEqualNode(current)) current.replaceChildren(...fresh.childNodes);
   }
-  const { machine, state } = at("machine").dataset;
-  if (state === "draining") going(machine, state);
+  const { machine, state } = element("machine").dataset;
+  if (state === "draining") leave(machine, state);
 }
 
-function going(machine, state) {
-  gone = true;
+function leave(machine, state) {
+  left = true;
   pause("");
   const pill = document.querySelector("#machine .pill");
   pill.textContent = state;
   pill.className = "pill draining";
-  at("going").textContent = `Machine ${machine} is ${state}. This page asks it nothing more: a request would wake it.`;
-  at("gone").hidden = false;
-  at("confirm")?.close("");
-  at("form")?.remove();
-  at("wake").focus();
+  element("leaving").textContent =
+    `Machine ${machine} is ${state}. This page sends no more requests, because a request would wake the Machine.`;
+  element("left").hidden = false;
+  element("confirm")?.close("");
+  element("form")?.remove();
+  element("wake").focus();
 }
 
 function confirm(event) {
   event.preventDefault();
   const button = event.submitter;
-  agreed = { mode: button.value, token: at("token").value };
-  at("result").textContent = "";
-  at("question").textContent = `${button.textContent} Machine ${at("machine").dataset.machine}?`;
-  at("now").textContent = `${at("verdict").textContent}.`;
-  at("means").textContent = button.dataset.means;
-  at("do").textContent = `${button.textContent} it`;
-  at("confirm").returnValue = "";
-  at("confirm").showModal();
+  confirmed = { mode: button.value, token: element("token").value };
+  element("result").textContent = "";
+  element("question").textContent = `${button.textContent} Machine ${element("machine").dataset.machine}?`;
+  element("verdict").textContent = `${element("awake-summary").textContent}.`;
+  element("effect").textContent = button.dataset.effect;
+  element("do").textContent = `${button.textContent} it`;
+  element("confirm").returnValue = "";
+  element("confirm").showModal();
 }
 
 async function sleep({ mode, token }) {
-  at("result").textContent = "Asking …";
+  element("result").textContent = "Sent …";
   const headers = {
     Authorization: `Bearer ${token}`,
-    "Fly-Force-Instance-Id": at("machine").dataset.machine, // of several Machines, the one that is shown
+    "Fly-Force-Instance-Id": element("machine").dataset.machine, // of several Machines, the one that is shown
   };
   try {
     const body = JSON.stringify({ mode });
-    const answer = await fetch("/api/sleep", { method: "POST", headers, body, signal: AbortSignal.timeout(ANSWER_MS) });
-    const said = await answer.json().catch(() => ({ error: answer.statusText }));
-    if (answer.status === 202) going(said.machine_id, said.status);
-    else at("result").textContent = refusal(answer, said.error);
+    const response = await fetch("api/sleep", { method: "POST", headers, body, signal: AbortSignal.timeout(ANSWER_MS) });
+    const answer = await response.json().catch(() => ({ error: response.statusText }));
+    if (response.status === 202) leave(answer.machine_id, answer.status);
+    else element("result").textContent = refusal(response, answer.error);
   } catch {
-    at("result").textContent = "No answer came: the Machine may be asleep, or out of reach. Reload to see.";
+    element("result").textContent = "No answer: the Machine may be asleep or out of reach. Reload this page to see.";
   }
 }
 
-function refusal({ status, headers }, said) {
+function refusal({ status, headers }, error) {
   if (status === 401) return "Wrong token. Nothing was done.";
   if (status === 429) return `Too many wrong tokens. Try again in ${headers.get("Retry-After")} s.`;
-  return `Not done (${status}): ${said}.`;
+  return `Not done (${status}): ${error}.`;
 }
 
 for (const kind of ["pointermove", "pointerdown", "keydown", "wheel"]) {
-  addEventListener(kind, () => (looked = Date.now()), { passive: true });
+  addEventListener(kind, () => (lastActive = Date.now()), { passive: true });
 }
-at("go-on").addEventListener("click", () => (watch(), tick()));
-at("form")?.addEventListener("submit", confirm);
-at("confirm")?.addEventListener("close", ({ target }) => target.returnValue && sleep(agreed));
-if (at("form")) at("form").hidden = false;
-at("live").hidden = false;
-watch();
-if (at("machine").dataset.state === "draining") going(at("machine").dataset.machine, "draining");
+element("continue").addEventListener("click", () => (start(), poll()));
+element("form")?.addEventListener("submit", confirm);
+element("confirm")?.addEventListener("close", ({ target }) => target.returnValue && sleep(confirmed));
+if (element("form")) element("form").hidden = false;
+element("updates").hidden = false;
+start();
+if (element("machine").dataset.state === "draining") leave(element("machine").dataset.machine, "draining");

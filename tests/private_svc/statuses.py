@@ -1,4 +1,4 @@
-"""A `Status` to show, without a service that would have to get into it first."""
+"""Examples of a `Status`, made without a service."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ from typing import TYPE_CHECKING, Any
 from private_svc.ingress import Caller, Ingress
 from private_svc.machine import whoami
 from private_svc.peers import Peer, Peers
-from private_svc.web.status import Kind, Open, Sleep, Status
+from private_svc.web.status import Open, Sleep, Status
 from tests.private_svc.making import FLY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from private_svc.web.status import Kind
+
 YOU = Caller(Ingress.FLYCAST, "fdaa:0:18::9")
 SLEEP = Sleep(idle_exit_seconds=0, idle_action="exit", actions_off="", failure="")
+KINDS: tuple[Kind, ...] = ("request", "WebSocket", "hello", "idle connection")
 BOOT_MS = {"bound": 40.0, "imported": 400.0, "serving": 410.0, "first_accept": 420.0, "first_response": 425.0}
 
 
-def visitor(**changes: Any) -> Open:
-    """Return an open connection that waits for work over Flycast, but for the changes."""
+def connection(**changes: Any) -> Open:
+    """Return an open connection over Flycast that waits for work, with these changes."""
     waiting = Open(
-        kind=Kind.REQUEST,
+        kind="request",
         listener="admin",
         caller=Caller(Ingress.FLYCAST, "fdaa:0:18::7"),
         age_seconds=3.14,
@@ -36,7 +39,7 @@ def visitor(**changes: Any) -> Open:
 
 
 def status(fly: Mapping[str, str] | None = None, **changes: Any) -> Status:
-    """Return the status of a Machine that nobody but you looks at, but for the changes."""
+    """Return the status of a Machine with one request, which is yours, with these changes."""
     quiet = Status(
         version="1.2.3",
         machine=whoami(FLY if fly is None else fly),
@@ -50,7 +53,7 @@ def status(fly: Mapping[str, str] | None = None, **changes: Any) -> Status:
         hellos={},
         refused=0,
         fix=(),
-        open=(visitor(caller=YOU, waits_for="GET /", is_you=True),),
+        open=(connection(caller=YOU, waits_for="GET /", is_you=True),),
         open_count=1,
         kept_awake_by={},
         unseen_by_proxy=0,
@@ -62,7 +65,7 @@ def status(fly: Mapping[str, str] | None = None, **changes: Any) -> Status:
 
 
 def crowded(word: str) -> Status:
-    """Return a status that shows all there is to show, with `word` wherever the outside world may put a word."""
+    """Return a status with every part of the panel, and `word` wherever a text comes from outside."""
     names = (
         "MACHINE_ID",
         "APP_NAME",
@@ -82,9 +85,9 @@ def crowded(word: str) -> Status:
         hellos={"platform": 7},
         refused=12_345,
         fix=(f"fly ips list -a {word}", f"fly ips release {word} -a {word}"),
-        open=tuple(visitor(caller=Caller(Ingress.SIX_PN, word), waits_for=word, kind=kind) for kind in Kind),
+        open=tuple(connection(caller=Caller(Ingress.SIX_PN, word), waits_for=word, kind=kind) for kind in KINDS),
         open_count=1_000,
-        kept_awake_by={kind.value: 1_000 for kind in Kind},
+        kept_awake_by=dict.fromkeys(KINDS, 1000),
         unseen_by_proxy=10,
         peers=Peers(machines, 3.0, f"NoNameservers: {word}"),
         sleep=Sleep(3600, "suspend", f"actions are off: {word}; fly secrets set ADMIN_TOKEN=1 -a {word}", word),
