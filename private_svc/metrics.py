@@ -1,6 +1,6 @@
-"""The accounts of this service as Prometheus text; imported by the first scrape.
+"""The counters of this service as Prometheus text; imported by the first scrape.
 
-A scrape is answered in a thread while the accounts go on: what can grow is copied in one step (`list`) first.
+A scrape is answered in a thread while requests change the counters: each mapping is first copied in one step (`list`).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ PREFIX = "private_svc"
 def exposition(context: Context) -> bytes:
     """Return all metrics in the text format, version 0.0.4."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Accounts(context))
+    registry.register(ServiceCollector(context))
     return generate_latest(registry)
 
 
-class Accounts(Collector):
-    """Reads the accounts when asked."""
+class ServiceCollector(Collector):
+    """Read the counters at each scrape."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -44,22 +44,26 @@ class Accounts(Collector):
         for phase, ms in list(self._context.boot.phases_ms.items()):
             boot.add_metric([phase], ms / 1000)
         yield boot
-        yield _counted("requests", "HTTP requests answered", "status", activity.answers)
-        yield _counted("hellos", "Raw connections, by how they ended", "outcome", activity.hellos)
+        yield _counter("requests", "HTTP requests answered", "status", activity.answers)
+        yield _counter("hellos", "Raw connections, by how they ended", "outcome", activity.hellos)
         for name, help_text, value in (
             ("refused", "Callers refused because they came through a public address", activity.refused),
             ("throttled", "Actions refused after too many wrong tokens", activity.throttled),
             ("drained", "Requests answered while leaving", activity.drained),
             ("cut", "Connections ended before their answer while leaving", activity.cut),
-            ("resumes", "Times this Machine came back from suspension", awake.resumes),
+            ("resumes", "Resumes of this Machine after a suspension", awake.resumes),
         ):
             yield CounterMetricFamily(f"{PREFIX}_{name}", help_text, value=value)
         connections = sum(visit.listener != "metrics" for visit in list(activity.visits))
-        yield GaugeMetricFamily(f"{PREFIX}_in_flight", "Requests and hellos that keep it awake", value=activity.working)
-        yield GaugeMetricFamily(f"{PREFIX}_connections", "Open connections, but for scrapes", value=connections)
+        yield GaugeMetricFamily(
+            f"{PREFIX}_in_flight", "Requests and raw connections that keep this Machine awake", value=activity.working
+        )
+        yield GaugeMetricFamily(
+            f"{PREFIX}_connections", "Open connections, without those of scrapes", value=connections
+        )
 
 
-def _counted(
+def _counter(
     name: str,
     help_text: str,
     label: str,

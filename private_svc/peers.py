@@ -1,8 +1,8 @@
 """The other Machines of this app, as `.internal` DNS knows them.
 
 `all.vms.APP.internal` lists the deployed Machines and `vms.APP.internal` the started ones; the difference is asleep
-(FLY_FACTS section 4). The question goes to the resolver of the system, in the background: whoever asks for the panel
-gets what is known, and never waits for DNS.
+(docs/fly.md, "DNS"). The queries go to the system's resolver in the background: a request for the panel gets the latest
+answer and never waits for DNS.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from dns.asyncresolver import Resolver
 
 ANSWER_SECONDS = 2.0
-TTL_SECONDS = 5.0  # of an answer that carries none
-TTL_AT_LEAST_SECONDS = 1.0  # however often somebody looks at the panel
+TTL_SECONDS = 5.0  # for an answer without records
+TTL_AT_LEAST_SECONDS = 1.0  # however often the panel is requested
 TTL_AT_MOST_SECONDS = 60.0
 PEERS_AT_MOST = 500
 
@@ -35,7 +35,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """What DNS said last, how long ago, and why it said nothing; `machines` is None before the first answer."""
+    """The last answer of DNS, its age, and why the last query failed; `machines` is None before the first answer."""
 
     machines: tuple[Peer, ...] | None = None
     age_seconds: float = 0.0
@@ -43,7 +43,7 @@ class Peers:
 
 
 class Directory:
-    """Keeps what DNS says of one app for as long as the records may be kept; times in seconds."""
+    """Keep the Machines that DNS lists for one app, for as long as the TTL of the records allows; times in seconds."""
 
     def __init__(
         self,
@@ -59,37 +59,37 @@ class Directory:
         self._resolver: Resolver | None = None
         self._machines: tuple[Peer, ...] | None = None
         self._problem = ""
-        self._asked_s = self._good_until_s = float("-inf")
-        self._asking: asyncio.Task[None] | None = None
+        self._answered_s = self._expires_s = float("-inf")
+        self._query: asyncio.Task[None] | None = None
 
     def known(self) -> Peers:
-        """Return what is known, and see to it that it is known better next time."""
+        """Return the latest answer; when it has expired, query DNS in the background."""
         now_s = self._clock()
-        if now_s >= self._good_until_s and (self._asking is None or self._asking.done()):
-            self._asking = asyncio.get_running_loop().create_task(self._ask())
-        age_seconds = 0.0 if self._machines is None else now_s - self._asked_s
+        if now_s >= self._expires_s and (self._query is None or self._query.done()):
+            self._query = asyncio.get_running_loop().create_task(self._refresh())
+        age_seconds = 0.0 if self._machines is None else now_s - self._answered_s
         return Peers(self._machines, age_seconds, self._problem)
 
-    async def _ask(self) -> None:
+    async def _refresh(self) -> None:
         ttl_seconds = TTL_SECONDS
         try:
             if self._resolver is None:
                 self._resolver = await asyncio.get_running_loop().run_in_executor(None, self._make_resolver)
-            deployed, deployed_ttl = await self._listed(self._resolver, "all.vms")
-            started, started_ttl = await self._listed(self._resolver, "vms")
-        except Exception as error:  # noqa: BLE001 - whatever the resolver or the network says, the panel goes on
+            deployed, deployed_ttl = await self._list(self._resolver, "all.vms")
+            started, started_ttl = await self._list(self._resolver, "vms")
+        except Exception as error:  # noqa: BLE001 - the panel works without DNS, whatever fails
             self._problem = f"{type(error).__name__}: {error}"[:200]
         else:
             ttl_seconds = min(deployed_ttl, started_ttl, TTL_AT_MOST_SECONDS)
             self._problem = ""
-            self._asked_s = self._clock()
-            both = sorted(deployed | started)[:PEERS_AT_MOST]
-            self._machines = tuple(Peer(*machine, started=machine in started) for machine in both)
-        self._good_until_s = self._clock() + max(ttl_seconds, TTL_AT_LEAST_SECONDS)
+            self._answered_s = self._clock()
+            listed = sorted(deployed | started)[:PEERS_AT_MOST]
+            self._machines = tuple(Peer(*machine, started=machine in started) for machine in listed)
+        self._expires_s = self._clock() + max(ttl_seconds, TTL_AT_LEAST_SECONDS)
 
-    async def _listed(self, resolver: Resolver, of: str) -> tuple[set[tuple[str, str]], float]:
-        """Return (Machine ID, region) of every Machine that a TXT record lists, and the seconds it may be kept."""
-        name = f"{of}.{self._app_name}.internal."
+    async def _list(self, resolver: Resolver, label: str) -> tuple[set[tuple[str, str]], float]:
+        """Return (Machine ID, region) of every Machine in the TXT records of a name, and their TTL in seconds."""
+        name = f"{label}.{self._app_name}.internal."
         answer = await resolver.resolve(name, "TXT", raise_on_no_answer=False, lifetime=self._answer_seconds)
         if answer.rrset is None:
             return set(), TTL_SECONDS
@@ -99,6 +99,6 @@ class Directory:
 
 
 def _system_resolver() -> Resolver:
-    from dns.asyncresolver import Resolver  # noqa: PLC0415 - in a thread, and only once somebody looks at the panel
+    from dns.asyncresolver import Resolver  # noqa: PLC0415 - in a thread, at the first request for the panel
 
     return Resolver()

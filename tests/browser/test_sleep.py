@@ -137,11 +137,3 @@ async def test_without_an_answer_it_says_so(page: Page) -> None:
         await page.route("**/api/sleep", lambda route: route.abort())
         await ask(page, "Stop", TOKEN)
         await expect(page.locator("#result")).to_contain_text("No answer")
-
-
-async def test_without_a_token_on_the_server_there_is_no_form_but_the_command_that_sets_one(page: Page) -> None:
-    async with site() as here:
-        await page.goto(f"http://127.0.0.1:{here.port}/")
-        await expect(page.get_by_role("main")).to_contain_text("no ADMIN_TOKEN is set")
-        await expect(page.get_by_text("fly secrets set ADMIN_TOKEN=")).to_be_visible()
-        await expect(page.get_by_role("main").get_by_role("button")).to_have_count(0)
