@@ -186,7 +186,7 @@ def _boot(boot_ms: Mapping[str, float]) -> Section:
         rows.append((Styled(phase.replace("_", " "), "key"), Styled(PHASES[phase], "note"), took, _moment(ms)))
         bar.append((ms - before_ms) / whole_ms if ms <= latest_ms else 0.0)
         before_ms = ms
-    return Section("boot", "Boot", rows, "", ("phase", "", "took", "after exec"), tuple(bar))
+    return Section("boot", "Boot", rows, "", ("phase", "what happened", "took", "after exec"), tuple(bar))
 
 
 def _moment(ms: float) -> str:
