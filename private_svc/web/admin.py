@@ -137,7 +137,10 @@ class Admin:
         if form is Form.JSON:
             return await self._status(request)
         render = rendering.as_html if form is Form.HTML else rendering.as_text
-        text = render(self.current_status(request), f"{request.host}{request.path}")
+        # Not `request.host`: without a Host header it looks up this Machine's name and waits for DNS.
+        host = request.headers.get("Host", "")
+        url = f"{host if host and host.isascii() else 'HOST'}{request.path}"
+        text = render(self.current_status(request), url)
         return _fresh(web.Response(text=text, content_type=form))
 
     async def _status(self, request: web.Request) -> web.Response:

@@ -93,6 +93,22 @@ async def test_the_status_counts_the_others_who_wait_and_who_of_them_fly_proxy_d
     ]
 
 
+@pytest.mark.parametrize(
+    ("sent", "url"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: my-app.flycast:81\r\nConnection: close\r\n\r\n", b" my-app.flycast:81/api/sleep"),
+        (b"GET / HTTP/1.0\r\n\r\n", b" HOST/api/sleep"),
+        (b"GET / HTTP/1.0\r\nHost: \xff\r\n\r\n", b" HOST/api/sleep"),
+    ],
+)
+async def test_the_panel_says_how_to_put_the_machine_to_sleep_by_the_name_that_was_used(
+    sent: bytes, url: bytes
+) -> None:
+    async with site(ADMIN_TOKEN="t" * 16) as here:
+        answer = await here.send(sent)
+    assert url in answer, answer
+
+
 async def test_hellos_are_in_the_status_by_ingress() -> None:
     async with site() as here:
         here.activity.hellos[Ingress.PLATFORM, Greeted.GREETED] += 2
