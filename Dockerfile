@@ -44,10 +44,11 @@ COPY --from=service /srv /srv
 COPY --from=probe /build/flycast-probe /srv/flycast-probe.pyz
 WORKDIR /srv
 ENV PATH=/venv/bin:$PATH
-# The base comes without byte code for the standard library: import once as root, and what we use of it is compiled.
-RUN python -c "import runpy, concurrent.futures.thread, dns.asyncresolver, private_svc.lifecycle, private_svc.metrics, \
-    private_svc.peers, private_svc.web.admin, private_svc.web.mount, private_svc.web.rendering, private_svc.web.scrape, \
-    private_svc.web.status"
+# What the first answer needs comes into one file, which the kernel reads ahead: see private_svc/bundle.py. The base has
+# no byte code for the standard library: both programs, as root, compile what they import, the second what comes later.
+RUN python -m private_svc.make_bundle \
+    && python -c "import concurrent.futures.thread, dns.asyncresolver, private_svc.metrics, private_svc.peers, \
+    private_svc.web.mount"
 USER 10001
 EXPOSE 8080 1848
 CMD ["python", "-m", "private_svc"]

@@ -38,8 +38,11 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     started.stamp("bound")
+    from private_svc import bundle  # noqa: PLC0415 - only now that callers are held
+
+    bundle.use()
     gc.disable()  # imports make next to no garbage; looking for it costs a tenth of the boot. Lifecycle enables it
-    from private_svc import lifecycle  # noqa: PLC0415 - asyncio and logging, only now that callers are held
+    from private_svc import lifecycle  # noqa: PLC0415 - asyncio and logging
 
     return lifecycle.run(settings, os.environ, started, (admin, hello, *metrics))
 

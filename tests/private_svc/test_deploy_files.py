@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -57,6 +58,12 @@ def test_the_image_runs_the_service_as_nobody_special() -> None:
     assert int(users[-1]) > 0
     (command,) = re.findall(r"^CMD (.*)$", DOCKERFILE, re.MULTILINE)
     assert json.loads(command) == ["python", "-m", "private_svc"]
+
+
+def test_what_the_image_compiles_for_later_can_be_imported() -> None:
+    (said,) = re.findall(r'python -c "import ([^"]*)"', DOCKERFILE)
+    missing = [name for name in re.findall(r"[\w.]+", said) if find_spec(name) is None]
+    assert missing == []
 
 
 def test_the_lock_pins_by_hash_and_names_no_index() -> None:
