@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser(rows)
     asked = parser.parse_args(arguments)
     if asked.list:
-        print("\n".join(f"{row.name:<18} {row.title}{' (only when named)' * row.asked}" for row in rows.values()))
+        print("\n".join(f"{row.name:<20} {row.title}{' (only when named)' * row.asked}" for row in rows.values()))
         return 0
     try:
         before = record.read(asked.compare.read_text(), str(asked.compare)) if asked.compare else None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Facts = dict[str, str]
 SAME = ("processor", "cores", "kernel", "Python")  # runs that differ in one of these are of different machines
-_PACKAGES = ("aiohttp", "dnspython", "uvicorn", "uvloop", "pyroute2")
+_PACKAGES = ("aiohttp", "dnspython", "pyroute2")
 _PROGRAMS = {"wrk": ("wrk", "-v"), "nginx": ("nginx", "-v"), "curl": ("curl", "-V"), "cc": ("cc", "--version")}
 _BUSY_SHARE = 0.3  # of the cores, when nothing is measured yet
 

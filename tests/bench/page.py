@@ -23,8 +23,8 @@ Every claim as a figure against something you know, measured in the same run on 
 A round takes one sample of ours and, right after it, one of the peer's; {WARM_UP_ROUNDS} round a row is warm-up and not
 counted. A figure is the median over the rounds, ± the median absolute deviation. What is a ratio is ours over the
 peer's; what has a unit is ours alone, or what ours has more. Servers and clients have a core each. Programs start with
-their byte code, as in the image. `just bench --compare docs/bench.json` says what has become worse than here, beyond
-the noise; on another machine compare with a run of your own.
+their byte code, and the service with its bundle, as in the image. `just bench --compare docs/bench.json` says what has
+become worse than here, beyond the noise; on another machine compare with a run of your own.
 """
 
 

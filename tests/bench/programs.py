@@ -1,14 +1,17 @@
-"""The servers that are measured: ours and its peers, each a process of its own on a core it is given."""
+"""The servers that are measured: ours and its peers, each a process of its own on the server's core."""
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,9 +31,7 @@ _RETRY_SECONDS = 0.0005
 BARE_AIOHTTP = (sys.executable, str(PEERS / "bare_aiohttp.py"))
 BARE_AIOHTTP_AS_APP = "tests.bench.peers.bare_aiohttp:make"
 SERVICE = (sys.executable, "-m", "private_svc")
-UVICORN = (sys.executable, "-m", "uvicorn", f"--app-dir={PEERS}", "--no-access-log", "--log-level=error")
 COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
-TRIVIAL = 'return 200 "ok\\n";'  # for nginx
 
 
 @contextmanager
@@ -43,13 +44,27 @@ def reserved_port() -> Iterator[int]:
         yield int(holder.getsockname()[1])
 
 
-def started(command: Sequence[str], environ: Mapping[str, str], core: int = cores.SERVER) -> subprocess.Popen[bytes]:
-    """Start a program on a core; with its byte code, as in the image, once the warm-up has written that."""
-    with cores.on(core):
+@cache
+def service_directory() -> Path:
+    """Make a directory with the service as the image has it, beside the project: on the same disk as its libraries."""
+    (PROJECT / "build").mkdir(exist_ok=True)
+    directory = tempfile.TemporaryDirectory(dir=PROJECT / "build")
+    atexit.register(directory.cleanup)
+    shutil.copytree(PROJECT / "private_svc", Path(directory.name, "private_svc"))
+    making = (sys.executable, "-m", "private_svc.make_bundle")
+    subprocess.run(
+        making, env={**os.environ, **COMPILED}, cwd=directory.name, capture_output=True, text=True, check=True
+    )
+    return Path(directory.name)
+
+
+def started(command: Sequence[str], environ: Mapping[str, str], cwd: Path = PROJECT) -> subprocess.Popen[bytes]:
+    """Start a program on the server's core; with its byte code, as in the image, once the warm-up has written that."""
+    with cores.on(cores.SERVER):
         return subprocess.Popen(
             command,
             env={**os.environ, **COMPILED, **environ},
-            cwd=PROJECT,
+            cwd=cwd,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -60,11 +75,11 @@ def running(
     command: Sequence[str],
     port: int,
     environ: Mapping[str, str] | None = None,
-    core: int = cores.SERVER,
     until: Until = asking.answered,
+    cwd: Path = PROJECT,
 ) -> Iterator[int]:
     """Run a server until the block ends; yield its process id once `until` has what it wants of it."""
-    process = started(command, environ or {}, core)
+    process = started(command, environ or {}, cwd)
     try:
         with connected(port, process) as connection:
             until(connection)
@@ -98,8 +113,10 @@ def service_ports() -> Iterator[dict[str, int]]:
 @contextmanager
 def service(settings: dict[str, str] | None = None) -> Iterator[tuple[int, dict[str, int]]]:
     """Run the service; yield its process id and its ports."""
-    with service_ports() as ports, running(SERVICE, ports["PORT"], environ_of(ports) | (settings or {})) as pid:
-        yield pid, ports
+    with service_ports() as ports:
+        environ = environ_of(ports) | (settings or {})
+        with running(SERVICE, ports["PORT"], environ, cwd=service_directory()) as pid:
+            yield pid, ports
 
 
 def environ_of(ports: Mapping[str, int]) -> dict[str, str]:
@@ -115,25 +132,18 @@ def bare_aiohttp(*options: str) -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def uvicorn() -> Iterator[int]:
-    """Run the bare ASGI app under uvicorn; yield its port."""
-    with reserved_port() as port, running((*UVICORN, f"--port={port}", "bare_asgi:web_app"), port):
-        yield port
-
-
-@contextmanager
-def nginx(location: str, upstream: str = "", core: int = cores.SERVER) -> Iterator[int]:
-    """Run one nginx process whose only location does `location`; yield its port."""
+def nginx() -> Iterator[int]:
+    """Run one nginx process, which answers from its configuration; yield its port."""
     with reserved_port() as port, tempfile.TemporaryDirectory() as directory:
         kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         temporary = "".join(f"{kind}_temp_path {directory}/{kind};" for kind in kinds)
         config = Path(directory, "nginx.conf")
         config.write_text(
             f"daemon off; master_process off; pid {directory}/pid; error_log stderr crit; events {{}}"
-            f" http {{ access_log off; keepalive_requests 100000000; {temporary} {upstream}"
-            f" server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ {location} }} }} }}"
+            f" http {{ access_log off; keepalive_requests 100000000; {temporary}"
+            f' server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ return 200 "ok\\n"; }} }} }}'
         )
-        with running(("nginx", "-p", directory, "-c", str(config)), port, core=core):
+        with running(("nginx", "-p", directory, "-c", str(config)), port):
             yield port
 
 

@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.bench import cores, record, report, wrk
+from tests.bench import boot, cores, record, report, wrk
 from tests.bench.__main__ import main
 from tests.bench.chart import chart, used
 from tests.bench.compare import regressions
@@ -303,6 +303,21 @@ def test_every_row_has_a_name_for_the_command_line_and_says_what_it_needs() -> N
         assert all(re.fullmatch(r"[a-z]+", program) for program in each.needs)
 
 
+def test_every_row_has_a_target_but_for_two_that_say_what_another_is_worth() -> None:
+    assert {name for name, each in all_rows().items() if each.target is None} == {"wrk-ceiling", "hello-cpu"}
+
+
+def test_the_page_cache_is_dropped_before_the_start_and_a_row_says_when_it_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop = tmp_path / "drop_caches"
+    monkeypatch.setattr(boot, "DROP_CACHES", drop)
+    assert boot.with_cold_cache(lambda: float(drop.read_text())) == 1
+    monkeypatch.setattr(boot, "DROP_CACHES", drop / "not there")
+    result = measured(row(pair=Pair(lambda: boot.with_cold_cache(lambda: 1.0))), 3, lambda _: None)
+    assert result.why_not.startswith("only root of the host can drop the page cache: "), result.why_not
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -384,7 +399,7 @@ def test_ctrl_c_prints_what_there_is() -> None:
 @pytest.mark.parametrize("name", [name for name, each in all_rows().items() if not each.asked])
 def test_every_row_can_still_be_measured(name: str) -> None:
     result = measured(all_rows()[name], 1, lambda _: None)
-    if result.why_not.startswith("not installed"):
+    if result.why_not.startswith(("not installed", "only root")):
         pytest.skip(result.why_not)
     assert result.why_not == ""
     assert len(result.rounds) == 1

@@ -1,7 +1,7 @@
-"""Ways to measure the lab: up and down, a cold request, and warm ones beside direct ones.
+"""Ways to measure the lab: up, a cold request, and warm ones beside direct ones.
 
-Up is from the start of `flycast-lab run` to its program's first instruction, the deployed app reachable; down is from
-the program's end to the end of the command.  The program tells its own time, on the same clock.
+Up is from the start of `flycast-lab run` to its program's first instruction, the deployed app reachable.  The program
+tells its own time, on the same clock.
 """
 
 from __future__ import annotations
@@ -35,34 +35,26 @@ min_machines_running = 0
 """
 
 
-def up_and_down(*options: str) -> tuple[float, float]:
-    """Return how long one lab took to come up and to go, in milliseconds."""
+def up_ms(*options: str) -> float:
+    """Return how long one lab took to come up, in milliseconds."""
     began = time.time_ns()
     command = [*LAB, *options, "--", "date", "+%s%N"]
     with cores.on(*cores.ALL):
         done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60)
-    ended = time.time_ns()
-    inside = int(done.stdout)
-    return (inside - began) / 1e6, (ended - inside) / 1e6
+    return (int(done.stdout) - began) / 1e6
 
 
 @contextmanager
 def up() -> Iterator[Pair]:
     """Time up."""
-    yield Pair(lambda: up_and_down()[0])
-
-
-@contextmanager
-def down() -> Iterator[Pair]:
-    """Time down."""
-    yield Pair(lambda: up_and_down()[1])
+    yield Pair(up_ms)
 
 
 @contextmanager
 def up_with_many() -> Iterator[Pair]:
     """Time a lab of many Machines, each with a trivial command."""
     with app("many") as config:
-        yield Pair(lambda: up_and_down(f"--config={config}", f"--scale={MANY}", "--command=sleep inf")[0])
+        yield Pair(lambda: up_ms(f"--config={config}", f"--scale={MANY}", "--command=sleep inf"))
 
 
 @contextmanager
