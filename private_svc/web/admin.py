@@ -100,10 +100,11 @@ class Admin:
         self._connections.start()
 
     async def _start_with_app(self, app: tuple[str, str]) -> None:
+        from private_svc.seams import blamed  # noqa: PLC0415 - see above
         from private_svc.web import mount  # noqa: PLC0415 - see above
 
         await mount.mount(self.web_app, *app)
-        with mount.blamed(f"{':'.join(app)} did not start"):
+        with blamed("APP", f"{':'.join(app)} did not start"):
             await self._runner.setup()
 
     async def drain(self, seconds: float) -> int:

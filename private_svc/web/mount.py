@@ -14,20 +14,17 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
-import sys
-from contextlib import contextmanager
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from private_svc.config import ConfigError
+from private_svc.seams import blamed, load
 from private_svc.web.guard import problem
 from private_svc.web.origin import is_cross_site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from private_svc.web.guard import Handler
 
@@ -48,18 +45,8 @@ async def mount(web_app: web.Application, module_name: str, factory_name: str) -
 
 
 def find(module_name: str, factory_name: str) -> Callable[[], object]:
-    """Return the factory; raise `ConfigError` when it is not there. Modules are looked for in this directory first."""
-    here = os.getcwd()  # noqa: PTH109 - a string is what sys.path holds
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    with blamed(f"cannot import {module_name}"):
-        try:
-            module = import_module(module_name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-                raise  # found, but what it imports is not there
-            raise ConfigError([f"APP: there is no module {error.name}, neither in {here} nor installed"]) from None
-        factory: Callable[[], object] | None = getattr(module, factory_name, None)
+    """Return the factory; raise `ConfigError` when it is not there."""
+    factory = load("APP", module_name, factory_name)
     if not callable(factory):
         raise ConfigError([f"APP: expected a function {factory_name} in {module_name}, got {factory!r}"])
     return factory
@@ -67,7 +54,7 @@ def find(module_name: str, factory_name: str) -> Callable[[], object]:
 
 async def make(name: str, factory: Callable[[], object]) -> web.Application:
     """Return the application that `factory` makes; raise `ConfigError`."""
-    with blamed(f"{name} failed"):
+    with blamed("APP", f"{name} failed"):
         made = factory()
         if inspect.isawaitable(made):
             made = await made
@@ -76,17 +63,6 @@ async def make(name: str, factory: Callable[[], object]) -> web.Application:
     if made.frozen:
         raise ConfigError([f"APP: expected a new application of {name}, got one that is in use"])
     return made
-
-
-@contextmanager
-def blamed(what: str) -> Iterator[None]:
-    """Turn whatever goes wrong into a `ConfigError` that says `what` of APP did."""
-    try:
-        yield
-    except ConfigError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise ConfigError([f"APP: {what}: {type(error).__name__}: {error}"]) from error
 
 
 @web.middleware

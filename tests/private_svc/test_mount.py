@@ -75,7 +75,7 @@ BROKEN = {
     "an import that fails inside": ("import nothing_of_the_kind", "", "ModuleNotFoundError: No module named 'nothing_"),
     "a module that does not compile": ("def make(:", "", "SyntaxError: "),
     "a module that exits": ("raise SystemExit('no database')", "", "SystemExit: no database"),
-    "no such factory": ("", "", "expected a function make in "),
+    "no such factory": ("", "", "expected make in broken, got a module without that name"),
     "a factory that is no function": ("make = 7", "", "got 7"),
     "a factory that needs more": ("def make(settings): ...", "", "missing 1 required positional argument"),
     "a factory that raises": ("def make(): raise KeyError('DATABASE_URL')", "", "failed: KeyError: 'DATABASE_URL'"),
