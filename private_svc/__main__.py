@@ -29,11 +29,12 @@ def main(argv: list[str] | None = None) -> int:
     pthread_sigmask(SIG_BLOCK, (SIGINT, SIGTERM))
     started = boot.Boot(boot.origin())
     try:
-        admin = listeners.bind("admin", "PORT", settings.port)
-        hello = listeners.bind("hello", "HELLO_PORT", settings.hello_port)
-        ports = filter(None, [settings.metrics_port])  # 0 = off
-        metrics = [listeners.bind_off_proxy("metrics", "METRICS_PORT", port) for port in ports]
-        listeners.listen(admin, hello, *metrics)
+        bound = [listeners.bind("admin", "PORT", settings.port)]
+        if settings.hello_port is not None:
+            bound.append(listeners.bind("hello", "HELLO_PORT", settings.hello_port))
+        if settings.metrics_port is not None:
+            bound.append(listeners.bind_off_proxy("metrics", "METRICS_PORT", settings.metrics_port))
+        listeners.listen(*bound)
     except listeners.BindError as error:
         print(error, file=sys.stderr)
         return 1
@@ -41,10 +42,10 @@ def main(argv: list[str] | None = None) -> int:
     from private_svc import bundle  # noqa: PLC0415 - only now that callers are held
 
     bundle.use()
-    gc.disable()  # imports make next to no garbage; looking for it costs a tenth of the boot. Lifecycle enables it
-    from private_svc import lifecycle  # noqa: PLC0415 - asyncio and logging
+    gc.disable()  # imports make next to no garbage; looking for it costs a tenth of the boot. life.py enables it
+    from private_svc import life  # noqa: PLC0415 - asyncio and logging
 
-    return lifecycle.run(settings, os.environ, started, (admin, hello, *metrics))
+    return life.run(settings, os.environ, started, tuple(bound))
 
 
 def _answer(arguments: list[str]) -> int:

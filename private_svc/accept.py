@@ -1,4 +1,4 @@
-"""The accept loop of both listeners: it never drops a caller whom the kernel has already greeted."""
+"""The accept loop of every listener: it takes each caller whom the kernel has greeted, and drops none."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
+    # What accept(2) returned of the peer: host and port, and for IPv6 also flow and scope.
+    Address = tuple[str, int] | tuple[str, int, int, int]
+
     class Readers(Protocol):
         """Calls back while a socket has something to read, as an event loop does."""
 
@@ -25,13 +28,13 @@ if TYPE_CHECKING:
             """Stop, if it was begun."""
 
 
-HANDSHAKE_SECONDS = 0.005  # for those that were under way when the end began
-PER_WAKE_UP = 64  # then others get their turn
+HANDSHAKE_SECONDS = 0.005  # for callers whose handshake was under way when the end began
+PER_WAKE_UP = 64  # then other work of the event loop gets its turn
 MORE_THAN_QUEUED = 65536
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 NO_ROOM_PAUSE_SECONDS = 0.1
-NO_ROOM_SAID_SECONDS = 60.0
-GONE_AGAIN = (  # accept(2): errors of the new connection, not of the listening socket
+NO_ROOM_LOG_SECONDS = 60.0
+CALLER_HAS_GONE = (  # accept(2): errors of the new connection, not of the listening socket
     errno.ECONNABORTED,
     errno.EPROTO,
     errno.EPERM,
@@ -48,9 +51,10 @@ GONE_AGAIN = (  # accept(2): errors of the new connection, not of the listening 
 class Acceptor:
     """Hand every connection of one listening socket to `take`, at most `limit` open at a time.
 
-    Who takes a connection says `released()` once it is closed. At the limit, `make_room` has one closed that nobody
-    needs, perhaps only in a moment, or returns False. Then, or out of file descriptors, callers wait in the kernel's
-    queue, none is turned away, and soon we look again.
+    `take` gets the connection and the peer's address as accept returned it: a caller that has reset the connection by
+    then has no other. Whoever took a connection calls `released()` once it is closed. At the limit, and when the system
+    has no more file descriptors, `make_room` is asked to close an idle connection, which may take effect one turn of
+    the event loop later; it returns False when every connection is in use. Then callers wait in the kernel's queue.
     """
 
     def __init__(
@@ -58,7 +62,7 @@ class Acceptor:
         loop: asyncio.AbstractEventLoop,
         readers: Readers,
         listening: socket.socket,
-        take: Callable[[socket.socket, str], None],
+        take: Callable[[socket.socket, Address], None],
         make_room: Callable[[], bool],
         *,
         limit: int,
@@ -70,13 +74,13 @@ class Acceptor:
         self._make_room = make_room
         self._limit = limit
         self._open = 0
-        self._no_room_said_s = float("-inf")
+        self._no_room_logged_s = float("-inf")
         self._retry: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin to accept, or go on after a pause."""
         if self._listening.fileno() >= 0:
-            self._readers.add_reader(self._listening, self._ready)
+            self._readers.add_reader(self._listening, self._accept_some)
 
     def released(self) -> None:
         """Note that a taken connection is closed."""
@@ -89,51 +93,60 @@ class Acceptor:
         if self._listening.fileno() < 0:
             return
         self._readers.remove_reader(self._listening)
-        self._limit = 0  # nobody starts it again
+        self._limit = 0  # so that `released` does not start it again
         if self._retry is not None:
             self._retry.cancel()
         greet_nobody_new(self._listening)
-        self._take_all()
+        await self._accept_all()
         await asyncio.sleep(HANDSHAKE_SECONDS)
-        self._take_all()
+        await self._accept_all()
         self._listening.close()
 
-    def _take_all(self) -> None:
+    async def _accept_all(self) -> None:
         for _ in range(MORE_THAN_QUEUED):
-            if not self._accept_one():
-                break
+            try:
+                if not self._accept_one():
+                    return
+            except OSError as error:
+                if not self._can_make_room(error):
+                    return
+                await asyncio.sleep(0)  # the idle connection is closed meanwhile
 
-    def _ready(self) -> None:
-        for _ in range(PER_WAKE_UP):
-            if self._open >= self._limit and not self._make_room():
+    def _accept_some(self) -> None:
+        try:
+            for _ in range(PER_WAKE_UP):
+                if self._open >= self._limit and not self._make_room():
+                    self._pause()
+                    return
+                if not self._accept_one():
+                    return
+        except OSError as error:
+            if not self._can_make_room(error):
                 self._pause()
-                return
-            if not self._accept_one():
-                return
 
     def _accept_one(self) -> bool:
-        """Take the next caller; False when there is none, or no room for one."""
+        """Take the next caller, unless it has gone; return False when nobody is in the queue."""
         try:
             connection, address = self._listening.accept()
         except BlockingIOError:
             return False
         except OSError as error:
-            if error.errno in NO_ROOM:
-                self._wait_for_room(error)
-                return False
-            if error.errno in GONE_AGAIN:
+            if error.errno in CALLER_HAS_GONE:
                 return True
             raise
         self._open += 1
-        self._take(connection, address[0])
+        self._take(connection, address)
         return True
 
-    def _wait_for_room(self, error: OSError) -> None:
+    def _can_make_room(self, error: OSError) -> bool:
+        """Close an idle connection after accept failed for want of a descriptor; raise what is another error."""
+        if error.errno not in NO_ROOM:
+            raise error
         now_s = self._loop.time()
-        if now_s - self._no_room_said_s >= NO_ROOM_SAID_SECONDS:
-            self._no_room_said_s = now_s
+        if now_s - self._no_room_logged_s >= NO_ROOM_LOG_SECONDS:
+            self._no_room_logged_s = now_s
             logs.event("cannot accept", level=logging.WARNING, reason=error.strerror, retry="callers wait meanwhile")
-        self._pause()
+        return self._make_room()
 
     def _pause(self) -> None:
         self._readers.remove_reader(self._listening)

@@ -1,7 +1,8 @@
 """What is going on: who is connected, what they wait for, and what was served so far.
 
 Work is what somebody wants of this service. Fly's own health checks, scrapes, refused callers and a connection that
-asks nothing are not work: they must not keep an idle Machine up (DESIGN "private_svc", IDLE_EXIT_SECONDS).
+asks nothing are not work: they must not keep an idle Machine up (IDLE_EXIT_SECONDS). A raw session through Fly Proxy
+without a PROXY preface may be a health check: it is work while it is open, and leaves the idle time as it was.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from private_svc.boot import clock
+from private_svc.ingress import Ingress
 
 if TYPE_CHECKING:
-    from private_svc.ingress import Caller, Ingress
+    from private_svc.ingress import Caller
 
 
 class Greeted(StrEnum):
-    """How a hello ended."""
+    """How the raw port received a caller."""
 
     GREETED = "greeted"
     REFUSED = "refused"
@@ -96,7 +98,8 @@ class Activity:
             return
         if visit.is_work:
             self.working -= 1
-            self.last_work_s = clock()
+            if visit.caller.ingress is not Ingress.PLATFORM:
+                self.last_work_s = clock()
             if not self.working:
                 self.quiet.set()
         visit.doing, visit.is_work = "", False

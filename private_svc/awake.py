@@ -3,8 +3,8 @@
 A suspended Machine notices nothing; afterwards one of the clocks has made a step that nobody saw pass:
 
 - the steady clock, when the process was stopped and the kernel was not (SIGSTOP, a freezer);
-- the wall clock alone, when the whole Machine was a snapshot and its clock was set right on resume (FLY_FACTS section
-  5: it may lag for seconds). Somebody who sets the clock forward looks the same.
+- the wall clock alone, when the whole Machine was a snapshot and its clock was set right on resume (docs/fly.md,
+  "Sleep and wake": it may lag for seconds). Somebody who sets the clock forward looks the same.
 
 So whoever wants to know looks often; a step larger than `STEP_SECONDS` between two looks is a resume. A clock that is
 set back is no resume, nor is one that only makes up for what it lagged. The first look only takes the time: importing
@@ -21,7 +21,7 @@ from private_svc.boot import clock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LOOK_SECONDS = 1.0  # how often the heartbeat looks
+LOOK_SECONDS = 1.0  # how often departure.py looks
 STEP_SECONDS = 5.0  # a loop that is merely busy is not suspended
 
 

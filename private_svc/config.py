@@ -1,7 +1,6 @@
 """Every setting is an environment variable and a row of `SETTINGS`; the row parses it, explains it and documents it.
 
 Read before the ports are bound, so it imports nothing: dataclasses alone would cost 8 ms of every cold start.
-Source: DESIGN "private_svc".
 """
 
 from __future__ import annotations
@@ -32,6 +31,10 @@ def _whole(text: str, highest: int) -> int:
 
 def _port(text: str) -> int:
     return _whole(text, 65535)
+
+
+def _port_or_off(text: str) -> int | None:
+    return None if text == "off" else _port(text)
 
 
 def _switch(text: str) -> bool:
@@ -87,11 +90,11 @@ def _hosts(text: str) -> tuple[str, ...]:
     return hosts
 
 
-def _factory(text: str) -> tuple[str, str]:
-    module, _, factory = text.partition(":")
-    if not all(word.isidentifier() for word in (*module.split("."), factory)):
+def _in_module(text: str) -> tuple[str, str]:
+    module, _, name = text.partition(":")
+    if not all(word.isidentifier() for word in (*module.split("."), name)):
         raise ValueError(text)
-    return module, factory
+    return module, name
 
 
 class Setting:
@@ -113,6 +116,7 @@ class Setting:
 
 
 PORT = ("a port, 0 to 65535", _port)
+PORT_OR_OFF = ("a port, 0 to 65535, or off", _port_or_off)
 SWITCH = ("1 or 0", _switch)
 SECONDS = ("seconds like 8 or 0.5, 0 to 300, three decimals at most", _seconds)
 LONG_SECONDS = ("whole seconds, 0 to 86400", _long_seconds)
@@ -120,12 +124,15 @@ NETWORKS = ("networks like 172.16.0.0/12 (its first address), separated by comma
 TOKEN = ("16 to 512 printable ASCII characters, no spaces", _token)
 HOSTS = ("host names, separated by commas", _hosts)
 ON = ("on or off", _on)
-FACTORY = ("module:factory", _factory)
+FACTORY = ("module:factory", _in_module)
+HANDLER = ("module:handler", _in_module)
 
 SETTINGS = (
     Setting("PORT", PORT, "8080", "admin HTTP listener; 0 = any free port"),
-    Setting("HELLO_PORT", PORT, "1848", "raw TCP hello listener; 0 = any free port"),
-    Setting("METRICS_PORT", PORT, "9091", "Prometheus text, over 6PN and ::1 only; 0 = off"),
+    Setting("HELLO_PORT", PORT_OR_OFF, "1848", "raw TCP listener; 0 = any free port, off = none"),
+    Setting(
+        "METRICS_PORT", PORT_OR_OFF, "9091", "Prometheus text, over 6PN and ::1 only; 0 = any free port, off = none"
+    ),
     Setting("ADMIN_TOKEN", TOKEN, None, "secret for actions; unset = the panel is read-only", secret=True),
     Setting("PRIVATE_ONLY", SWITCH, "1", "1 = refuse what came in through a public address"),
     Setting("PLATFORM_NETWORKS", NETWORKS, "172.16.0.0/12", "Fly's host side: peers whose Fly-Client-IP is believed"),
@@ -135,6 +142,7 @@ SETTINGS = (
     Setting("IDLE_EXIT_SECONDS", LONG_SECONDS, "0", "leave or suspend after this long with no work; 0 = never"),
     Setting("IDLE_ACTION", _one_of("exit", "suspend"), "exit", "what to do then"),
     Setting("APP", FACTORY, None, "your own aiohttp application, mounted at /app/"),
+    Setting("RAW", HANDLER, None, "your own handler of the raw port; unset = it says hello"),
     Setting("LOG_FORMAT", _one_of("auto", "text", "json"), "auto", "auto = text on a terminal, JSON lines otherwise"),
 )
 
@@ -156,11 +164,12 @@ class Config:
         "platform_networks",
         "port",
         "private_only",
+        "raw",
     )
 
     port: int
-    hello_port: int
-    metrics_port: int
+    hello_port: int | None
+    metrics_port: int | None
     admin_token: str | None
     private_only: bool
     platform_networks: tuple[str, ...]
@@ -170,6 +179,7 @@ class Config:
     idle_exit_seconds: int
     idle_action: str
     app: tuple[str, str] | None
+    raw: tuple[str, str] | None
     log_format: str
 
     def __init__(self, values: Mapping[str, object]) -> None:
@@ -229,6 +239,6 @@ def usage() -> str:
             *rows,
             "",
             "SIGINT or SIGTERM drains and exits 0; a second signal exits at once with 128 + its number.",
-            "Exit status 1: a port could not be bound. 2: a setting, an option or APP cannot be used.",
+            "Exit status 1: a port could not be bound. 2: a setting, an option, APP or RAW cannot be used.",
         ]
     )

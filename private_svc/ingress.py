@@ -85,6 +85,17 @@ def _through_platform(peer: IPAddress, fly_client_ip: tuple[str, ...]) -> Caller
     return Caller(Ingress.PUBLIC, str(client or peer))
 
 
+def refused(*, private_only: bool, on_fly: bool) -> frozenset[Ingress]:
+    """Return which callers a private service turns away, on every port.
+
+    On Fly every caller has a known origin. If Fly Proxy ever dials from an address outside PLATFORM_NETWORKS, its
+    public callers are `unknown`: to serve them would open the service to the public without a word.
+    """
+    if not private_only:
+        return frozenset()
+    return frozenset({Ingress.PUBLIC, Ingress.UNKNOWN} if on_fly else {Ingress.PUBLIC})
+
+
 def parse(text: str) -> IPAddress | None:
     """Return the address in `text`, an IPv4 one out of its IPv6 clothes, or None."""
     try:

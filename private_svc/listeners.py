@@ -1,6 +1,6 @@
 """Bind the ports, so that both Fly Proxy and 6PN can reach them.
 
-Fly Proxy dials IPv4, 6PN callers dial IPv6: one IPv6 socket with IPV6_V6ONLY=0 takes both (FLY_FACTS section 2).
+Fly Proxy dials IPv4, 6PN callers dial IPv6: one IPv6 socket with IPV6_V6ONLY=0 takes both (docs/fly.md, "Binding").
 Runs before everything heavy, hence `_socket`: `socket` would add enum and selectors, milliseconds of a cold start.
 """
 
@@ -14,9 +14,13 @@ from _socket import (
     IPPROTO_IPV6,
     IPPROTO_TCP,
     IPV6_V6ONLY,
+    SO_KEEPALIVE,
     SO_REUSEADDR,
     SOCK_STREAM,
     SOL_SOCKET,
+    TCP_KEEPCNT,
+    TCP_KEEPIDLE,
+    TCP_KEEPINTVL,
     socket,
 )
 
@@ -27,6 +31,14 @@ if TYPE_CHECKING:
 BACKLOG = 4096  # callers the kernel holds while Python starts
 NO_IPV6 = (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EADDRNOTAVAIL)
 IPV4_REACH = "Flycast only: this kernel has no IPv6, so 6PN and .internal names cannot reach it"
+# A peer that vanishes says no goodbye. Without these, its connection would look like work for two hours (tcp(7)); with
+# them the kernel ends it after a minute of silence.
+KEEPALIVE = (
+    (SOL_SOCKET, SO_KEEPALIVE, 1),
+    (IPPROTO_TCP, TCP_KEEPIDLE, 30),
+    (IPPROTO_TCP, TCP_KEEPINTVL, 10),
+    (IPPROTO_TCP, TCP_KEEPCNT, 3),
+)
 LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 
@@ -97,6 +109,8 @@ def _bound(open_socket: Callable[[int, int, int], socket], family: int, host: st
         if family == AF_INET6:
             bound.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, v6_only)
         bound.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        for level, option, value in KEEPALIVE:  # every accepted connection inherits them
+            bound.setsockopt(level, option, value)
         bound.bind((host, port))
         bound.setblocking(False)
     except OSError:

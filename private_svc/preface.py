@@ -1,8 +1,8 @@
 """The PROXY preface, with which Fly Proxy says who is behind a raw connection.
 
-Source: the PROXY protocol specification, versions 1 and 2; FLY_FACTS section 3, handler `proxy_proto`. A version 1 line
-has at most 107 bytes. Version 2 may carry extensions of up to 64 KiB; nobody needs them here, so a preface that is
-longer than `AT_MOST` is no preface. Whatever follows the preface is the caller's and not looked at.
+Source: the PROXY protocol specification, versions 1 and 2; the handler `proxy_proto` of docs/fly.md, "Proxy". A version
+1 line has at most 107 bytes. Version 2 may carry extensions of up to 64 KiB; nobody needs them here, so a preface that
+is longer than `AT_MOST` is no preface. Whatever follows the preface is the caller's, and stays unread here.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Preface:
     destination: str = ""
 
 
-def read(data: bytes) -> Preface | None:
-    """Return the preface that `data` begins with, None while more has to come; raise `PrefaceError`."""
+def read(data: bytes) -> tuple[Preface, int] | None:
+    """Return the preface that `data` begins with and its length, None while more has to come; raise `PrefaceError`."""
     try:
         if data.startswith(V1_START):
             return _version_1(data)
@@ -48,24 +48,24 @@ def read(data: bytes) -> Preface | None:
     raise PrefaceError("expected PROXY or its binary signature")
 
 
-def _version_1(data: bytes) -> Preface | None:
+def _version_1(data: bytes) -> tuple[Preface, int] | None:
     end = data.find(b"\r\n", 0, V1_AT_MOST) + 2
     if end >= len(V1_START):
         if V1_LINE.fullmatch(data, 0, end) is None:  # int() and IPv6Address take more than the specification has
             raise PrefaceError("expected UNKNOWN, or TCP4 or TCP6 with two addresses and two ports")
-        return _preface(ProxyProtocolV1().unpack_line(data[:end]))
+        return _preface(ProxyProtocolV1().unpack_line(data[:end])), end
     if len(data) >= V1_AT_MOST:
         raise PrefaceError(f"expected the end of the line within {V1_AT_MOST} bytes")
     return None
 
 
-def _version_2(data: bytes) -> Preface | None:
+def _version_2(data: bytes) -> tuple[Preface, int] | None:
     if len(data) < V2_HEAD:
         return None
     end = V2_HEAD + ProxyProtocolV2().unpack_header(data[:V2_HEAD]).data_len
     if end > AT_MOST:
         raise PrefaceError(f"expected at most {AT_MOST} bytes, got {end} announced")
-    return _preface(ProxyProtocolV2().unpack(data[:end])) if len(data) >= end else None
+    return (_preface(ProxyProtocolV2().unpack(data[:end])), end) if len(data) >= end else None
 
 
 def _preface(result: object) -> Preface:

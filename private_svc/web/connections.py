@@ -20,6 +20,7 @@ from private_svc.web.marks import mark
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from private_svc.accept import Address
     from private_svc.context import Context
     from private_svc.web.framing import BadRequestError
 
@@ -124,9 +125,9 @@ class Connections:
         """Close the oldest connection that waits for nothing: its caller can connect again."""
         return any(connection.give_way() for connection in list(self._open))
 
-    def _take(self, accepted: socket.socket, peer: str) -> None:
+    def _take(self, accepted: socket.socket, address: Address) -> None:
         self.context.boot.stamp("first_accept")
-        local = accepted.getsockname()[0]
+        peer, local = address[0], accepted.getsockname()[0]
         visit = self.context.activity.arrive(self._name, self.context.who(peer, local, ()))
         handler = Handler(self._server, self.context)
         connection = handler.connection = Connection(handler, self, visit, peer, local)

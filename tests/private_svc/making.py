@@ -1,4 +1,4 @@
-"""Make the parts of a service in this process, as its lifecycle does."""
+"""Make the parts of a service in this process, as life.py does."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Running:
     """One service process and its log."""
 
     def __init__(self, environ: dict[str, str]) -> None:
-        settings = {"PORT": "0", "HELLO_PORT": "0", "METRICS_PORT": "0", "LOG_FORMAT": "json"} | environ
+        settings = {"PORT": "0", "HELLO_PORT": "0", "METRICS_PORT": "off", "LOG_FORMAT": "json"} | environ
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FLY_")}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "private_svc"],

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import socket
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,8 @@ from tests.private_svc.process import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from private_svc.accept import Address
 
 
 class Failing(socket.socket):
@@ -33,10 +36,12 @@ class Taken:
 
     def __init__(self) -> None:
         self.connections: list[socket.socket] = []
+        self.addresses: list[Address] = []
         self.any = asyncio.Event()
 
-    def __call__(self, connection: socket.socket, _: str) -> None:
+    def __call__(self, connection: socket.socket, address: Address) -> None:
         self.connections.append(connection)
+        self.addresses.append(address)
         self.any.set()
 
 
@@ -75,7 +80,7 @@ async def test_out_of_file_descriptors_it_waits_says_so_once_and_goes_on(
     close_all(taken.connections)
 
 
-@pytest.mark.parametrize("number", accept.GONE_AGAIN, ids=errno.errorcode.get)
+@pytest.mark.parametrize("number", accept.CALLER_HAS_GONE, ids=errno.errorcode.get)
 async def test_a_caller_that_has_gone_again_does_not_hold_up_the_next(listening: Failing, number: int) -> None:
     taken = Taken()
     listening.failures = [number] * 3
@@ -106,3 +111,43 @@ async def test_finishing_takes_everybody_who_is_queued_whatever_the_limit_and_ma
     assert len(taken.connections) == 50
     assert listening.fileno() < 0
     close_all(callers + taken.connections)
+
+
+async def test_a_caller_that_has_reset_its_connection_still_has_the_address_it_came_from(listening: Failing) -> None:
+    taken = Taken()
+    loop = asyncio.get_running_loop()
+    with socket.create_connection(listening.getsockname()) as caller:
+        address = caller.getsockname()
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await Acceptor(loop, loop, listening, taken, no_room, limit=9).finish()
+    with pytest.raises(OSError, match="not connected"):
+        taken.connections[0].getpeername()
+    assert taken.addresses == [address]
+    close_all(taken.connections)
+
+
+@pytest.mark.parametrize("is_leaving", [False, True])
+async def test_out_of_file_descriptors_idle_connections_are_closed_for_a_newcomer(
+    listening: Failing, *, is_leaving: bool
+) -> None:
+    taken, idle = Taken(), [object(), object(), object()]
+
+    def make_room() -> bool:
+        return bool(idle and idle.pop())
+
+    loop = asyncio.get_running_loop()
+    acceptor = Acceptor(loop, loop, listening, taken, make_room, limit=9)
+    listening.failures = [errno.EMFILE] * 3
+    with socket.create_connection(listening.getsockname()):
+        began_s = loop.time()
+        if not is_leaving:
+            acceptor.start()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await taken.any.wait()
+        else:
+            await acceptor.finish()
+            assert taken.connections
+    assert loop.time() - began_s < accept.NO_ROOM_PAUSE_SECONDS
+    assert not idle
+    await acceptor.finish()
+    close_all(taken.connections)

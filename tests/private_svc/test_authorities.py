@@ -119,7 +119,7 @@ def test_the_first_answer_waits_for_no_authorities(tmp_path: Path) -> None:
 def test_once_aiohttp_is_imported_new_contexts_load_their_authorities_at_once(certificates: tuple[Path, Path]) -> None:
     looking = (
         "import ssl\n"
-        "from private_svc.lifecycle import _import_http\n"
+        "from private_svc.life import _import_http\n"
         "before = dict(vars(ssl.SSLContext))\n"
         "_import_http()\n"
         "assert vars(ssl.SSLContext) == before\n"

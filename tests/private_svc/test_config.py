@@ -6,8 +6,8 @@ from private_svc import config
 
 BAD = {
     "PORT": ["", "-1", "65536", "80 ", "1_000", "٣", "http", "0x50", "8080.0", "9" * 5000],
-    "HELLO_PORT": ["", "-1", "65536", "+1"],
-    "METRICS_PORT": ["", "-1", "65536"],
+    "HELLO_PORT": ["", "-1", "65536", "+1", "Off"],
+    "METRICS_PORT": ["", "-1", "65536", "none"],
     "ADMIN_TOKEN": ["", "short", "with a space in it", "x" * 15, "x" * 513, "sixteen chars \t..", "é" * 20],
     "PRIVATE_ONLY": ["", "2", "yes", "true", "-1"],
     "PLATFORM_NETWORKS": ["", "172.16.0.0/12,", "172.16.0.1/12", "fdaa::/16", "::/0", "fdaa:0:18::/48", "host"],
@@ -17,6 +17,7 @@ BAD = {
     "IDLE_EXIT_SECONDS": ["", "-1", "1.5", "86401"],
     "IDLE_ACTION": ["", "stop", "Exit"],
     "APP": ["", "module", ":factory", "module:", "a-b:c", "a:b:c", "a.b:c d"],
+    "RAW": ["", "module", ":handler", "module:", "a-b:c"],
     "LOG_FORMAT": ["", "JSON", "xml"],
 }
 
@@ -37,6 +38,7 @@ def test_without_variables_the_defaults_of_the_design_hold() -> None:
         "idle_exit_seconds": 0,
         "idle_action": "exit",
         "app": None,
+        "raw": None,
         "log_format": "auto",
     }
 
@@ -85,6 +87,8 @@ def test_two_listeners_cannot_share_a_port_unless_the_kernel_chooses() -> None:
     with pytest.raises(config.ConfigError, match="METRICS_PORT: expected another port than HELLO_PORT, got '9091'"):
         config.read({"HELLO_PORT": "9091"})
     assert config.read({"PORT": "0", "HELLO_PORT": "0", "METRICS_PORT": "0"}).port == 0
+    settings = config.read({"HELLO_PORT": "off", "METRICS_PORT": "off"})
+    assert (settings.hello_port, settings.metrics_port) == (None, None)
 
 
 @pytest.mark.parametrize("setting", config.SETTINGS, ids=lambda setting: setting.name)

@@ -14,9 +14,10 @@ import pytest
 from private_svc.activity import Activity
 from private_svc.awake import Awake
 from private_svc.boot import clock
-from private_svc.hello import Hello
-from private_svc.idle import idle_seconds
+from private_svc.departure import idle_seconds
+from private_svc.hello import HELLO
 from private_svc.ingress import Caller, Ingress
+from private_svc.raw import RawPort
 from private_svc.web.scrape import Scrape
 from tests.private_svc.making import context, seen_as
 from tests.private_svc.process import PATIENCE_SECONDS, service
@@ -121,12 +122,12 @@ async def test_a_hello_is_work_unless_it_may_be_a_health_check(peer: str, is_wor
     here.activity.last_work_s = 0.0
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
-        hello = Hello(asyncio.get_running_loop(), listening, here)
-        hello.start()
+        raw = RawPort(asyncio.get_running_loop(), listening, here, HELLO)
+        raw.start()
         reader, writer = await asyncio.open_connection(*listening.getsockname())
         assert await reader.read() == b"hello\n"
         writer.close()
-        assert await hello.drain(PATIENCE_SECONDS) == 0
+        assert await raw.drain(PATIENCE_SECONDS) == 0
     assert (here.activity.last_work_s > 0.0) is is_work
 
 
@@ -167,7 +168,7 @@ def test_a_process_does_not_leave_while_a_request_is_held_and_leaves_after_it(tm
             http.client.HTTPConnection("127.0.0.1", running.port("admin"), timeout=PATIENCE_SECONDS) for _ in range(2)
         )
         held.request("GET", "/app/held")
-        until_s = time.monotonic() + 2.5  # several looks of the heartbeat
+        until_s = time.monotonic() + 2.5  # several looks of the idle watch
         while time.monotonic() < until_s:
             other.request("GET", "/healthz")  # which is no work, and answers 503 from a process that leaves
             response = other.getresponse()

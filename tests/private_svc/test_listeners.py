@@ -111,3 +111,19 @@ def test_when_one_cannot_listen_none_does() -> None:
     for port in ports:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_kernel_asks_a_silent_peer_of_an_accepted_connection_within_a_minute_whether_it_is_there(host: str) -> None:
+    listener = listeners.bind("admin", "PORT", 0)
+    listeners.listen(listener)
+    with socket.socket(fileno=listener.socket.detach()) as listening:
+        with socket.create_connection((host, listening.getsockname()[1]), timeout=5):
+            accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            idle, every, count = (
+                accepted.getsockopt(socket.IPPROTO_TCP, option)
+                for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            )
+            assert idle + every * count <= 60

@@ -323,7 +323,7 @@ def test_an_application_that_cannot_be_used_is_status_2_and_says_which_and_why(c
     text, name, why = BROKEN[case]
     (tmp_path / "broken.py").write_text(HEAD + text)
     name = name or "broken:make"
-    done = run(APP=name, PORT="0", HELLO_PORT="0", METRICS_PORT="0", PYTHONPATH=str(tmp_path))
+    done = run(APP=name, PORT="0", HELLO_PORT="0", METRICS_PORT="off", PYTHONPATH=str(tmp_path))
     assert done.returncode == 2, done.stderr
     first, *rest = done.stderr.splitlines()
     assert first.startswith("APP: ")
@@ -336,7 +336,7 @@ def test_an_application_that_cannot_be_used_is_status_2_and_says_which_and_why(c
 
 def test_an_application_that_cancels_itself_does_not_leave_a_service_that_never_serves(tmp_path: Path) -> None:
     (tmp_path / "cancelled.py").write_text("import asyncio\nasync def make(): raise asyncio.CancelledError\n")
-    done = run(APP="cancelled:make", PORT="0", HELLO_PORT="0", METRICS_PORT="0", PYTHONPATH=str(tmp_path))
+    done = run(APP="cancelled:make", PORT="0", HELLO_PORT="0", METRICS_PORT="off", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
     assert "CancelledError" in done.stderr
 
@@ -353,7 +353,7 @@ def test_callers_who_were_greeted_are_not_reset_when_the_application_fails(tmp_p
                 caller.sendall(b"unread words")
                 assert caller.recv(100) == b"hello\n"
                 waiting.close()
-                assert running.event("draining")["reason"] == "cannot serve"
+                assert running.event("draining")["reason"] == "the admin listener failed"
                 assert caller.recv(100) == b""
                 caller.shutdown(socket.SHUT_WR)
             running.event("leaving", cut_hellos=0)

@@ -110,7 +110,7 @@ def left_when_told(service: subprocess.Popen[bytes]) -> int:
 
 
 def test_neither_an_answer_nor_the_end_waits_for_who_reads_the_log() -> None:
-    environ = {"PORT": "0", "HELLO_PORT": "0", "METRICS_PORT": "0", "LOG_FORMAT": "json"}
+    environ = {"PORT": "0", "HELLO_PORT": "0", "METRICS_PORT": "off", "LOG_FORMAT": "json"}
     with pipe() as (ours, theirs):
         command = [sys.executable, "-m", "private_svc"]
         with subprocess.Popen(command, cwd=ROOT, env=os.environ | environ, stdout=theirs) as service:
@@ -131,7 +131,7 @@ def test_neither_an_answer_nor_the_end_waits_for_who_reads_the_log() -> None:
 
 def test_a_service_without_an_output_serves_and_leaves() -> None:
     with reserved_port() as port:
-        environ = {"PORT": str(port), "HELLO_PORT": "0", "METRICS_PORT": "0"}
+        environ = {"PORT": str(port), "HELLO_PORT": "0", "METRICS_PORT": "off"}
         command = ["sh", "-c", 'exec >&-; exec "$@"', "sh", sys.executable, "-m", "private_svc"]
         with subprocess.Popen(command, cwd=ROOT, env=os.environ | environ) as service:
             try:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from private_svc.preface import AT_MOST, Preface, PrefaceError, read
+from private_svc.preface import AT_MOST, PrefaceError, read
 from tests.fuzz.target import Broken, kind, pure
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+
+    from private_svc.preface import Preface
 
 _LAST_PORT = 65535
 _VERSION_2, _FAMILIES = 2, {1: 12, 2: 36}
@@ -27,20 +29,23 @@ def _check(data: bytes) -> Hashable:
         earlier = _outcome(data[:end])
         if earlier is not None and earlier != outcome and not (isinstance(earlier, str) and isinstance(outcome, str)):
             raise Broken(f"split: after {end} bytes {earlier!r}, after all {outcome!r}")
-    if isinstance(outcome, Preface):
-        _same_as_by_the_words(data, outcome)
-        return bool(outcome.source), data[:6] == b"PROXY ", data[13:14]
+    if isinstance(outcome, tuple):
+        _same_as_by_the_words(data, *outcome)
+        return bool(outcome[0].source), data[:6] == b"PROXY ", data[13:14]
     return outcome
 
 
-def _outcome(data: bytes) -> Preface | str | None:
+def _outcome(data: bytes) -> tuple[Preface, int] | str | None:
     try:
         return read(data)
     except PrefaceError as error:
         return kind(error)
 
 
-def _same_as_by_the_words(data: bytes, preface: Preface) -> None:
+def _same_as_by_the_words(data: bytes, preface: Preface, size: int) -> None:
+    length = data.index(b"\r\n") + 2 if data.startswith(b"PROXY") else 16 + int.from_bytes(data[14:16])
+    if size != length:
+        raise Broken(f"another reading of the specification: expected {length} bytes, got {size}")
     expected = _version_1(data) if data.startswith(b"PROXY") else _version_2(data)
     got = tuple(str(ip_address(text)) if text else "" for text in (preface.source, preface.destination))
     if got != expected:

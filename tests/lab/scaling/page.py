@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from lab.nameserver import MAX_TCP_BYTES
 from lab.topology import MAX_MACHINES
-from private_svc.hello import CLOSE_SECONDS
-from private_svc.hello import OPEN_AT_MOST as HELLOS_OPEN
 from private_svc.listeners import BACKLOG
+from private_svc.raw import CLOSE_SECONDS
+from private_svc.raw import OPEN_AT_MOST as HELLOS_OPEN
 from private_svc.web.connection import NEW_SECONDS
 from private_svc.web.connections import OPEN_AT_MOST as CONNECTIONS_OPEN
 from tests.lab.scaling.series import DECADE, STEEPER, costs, knee, slope

@@ -1,4 +1,4 @@
-"""The heartbeat of an idle service: when it leaves, when it suspends, and what it says."""
+"""Why a service leaves: when it is idle, when a part of it fails; when it suspends instead, and what it says."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import pytest
 from aiohttp import web
 
 from private_svc.awake import Awake
-from private_svc.departure import Departure
-from private_svc.heartbeat import beat
+from private_svc.departure import Departure, watch_idle_time
 from private_svc.ingress import Caller, Ingress
 from private_svc.suspend import Suspender
 from tests.private_svc.making import FLY, context
@@ -64,8 +63,8 @@ async def fly(path: Path) -> AsyncIterator[Fly]:
         await runner.cleanup()
 
 
-class Heart:
-    """A heartbeat that is running."""
+class Watch:
+    """An idle watch that is running."""
 
     def __init__(self, socket_path: Path, its_context: Context) -> None:
         self.context = its_context
@@ -73,9 +72,11 @@ class Heart:
         self.suspender = Suspender(self.context.machine, str(socket_path))
         self.serving: asyncio.Task[Admin] = asyncio.create_task(self._serving())
         self.serve = asyncio.Event()
-        self.beating = asyncio.create_task(
-            beat(self.context, self.departure, self.suspender, self.serving, LOOK_SECONDS)
+        self.watching = asyncio.create_task(
+            watch_idle_time(self.context, self.departure, self.suspender, self.serving, LOOK_SECONDS),
+            name="the idle watch",
         )
+        self.departure.if_it_fails(self.watching)
 
     async def _serving(self) -> Admin:
         await self.serve.wait()
@@ -86,14 +87,14 @@ class Heart:
         self.serve.set()
         await asyncio.wait([self.serving])
         assert self.serving.exception() is not None
-        self.beating.cancel()
-        await asyncio.wait([self.beating])
+        self.watching.cancel()
+        await asyncio.wait([self.watching])
 
 
 @asynccontextmanager
-async def heart(socket_path: Path, idle_action: str = "exit") -> AsyncIterator[Heart]:
-    """Run a heartbeat of a service that serves, and is idle after a second."""
-    made = Heart(socket_path, context(IDLE_EXIT_SECONDS="1", IDLE_ACTION=idle_action))
+async def watch(socket_path: Path, idle_action: str = "exit") -> AsyncIterator[Watch]:
+    """Run the idle watch of a service that serves, and is idle after a second."""
+    made = Watch(socket_path, context(IDLE_EXIT_SECONDS="1", IDLE_ACTION=idle_action))
     made.serve.set()
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -137,7 +138,7 @@ def log() -> Iterator[Log]:
 
 async def test_an_idle_service_suspends_through_the_machines_own_api_and_stays(tmp_path: Path, log: Log) -> None:
     socket_path = tmp_path / "api"
-    async with fly(socket_path) as api, heart(socket_path, "suspend") as here:
+    async with fly(socket_path) as api, watch(socket_path, "suspend") as here:
         assert str((await log.event("suspending"))["reason"]).startswith("idle for ")
         await log.event("suspending")
         await api.asked_times(2)
@@ -148,7 +149,7 @@ async def test_an_idle_service_suspends_through_the_machines_own_api_and_stays(t
 
 async def test_a_refused_suspension_is_told_kept_and_tried_again(tmp_path: Path, log: Log) -> None:
     socket_path = tmp_path / "api"
-    async with fly(socket_path) as api, heart(socket_path, "suspend") as here:
+    async with fly(socket_path) as api, watch(socket_path, "suspend") as here:
         api.answers.append(web.Response(status=412, text="the Machine has swap"))
         why = (await log.event("not suspended"))["why"]
         assert why == here.suspender.failure == "the Machine's API answered 412: the Machine has swap"
@@ -159,24 +160,24 @@ async def test_a_refused_suspension_is_told_kept_and_tried_again(tmp_path: Path,
 
 
 async def test_where_there_is_no_api_the_service_says_so_and_goes_on(tmp_path: Path, log: Log) -> None:
-    async with heart(tmp_path / "none", "suspend") as here:
+    async with watch(tmp_path / "none", "suspend") as here:
         assert str(tmp_path / "none") in str((await log.event("not suspended"))["why"])
         assert not here.departure.decided
-        assert not here.beating.done()
+        assert not here.watching.done()
 
 
 async def test_an_idle_service_leaves_and_says_for_how_long_it_was_idle(tmp_path: Path) -> None:
-    async with heart(tmp_path / "none") as here:
+    async with watch(tmp_path / "none") as here:
         assert (await here.departure.reason()).startswith("idle for ")
-        await here.beating
+        await here.watching
 
 
 async def test_work_keeps_it(tmp_path: Path) -> None:
-    async with heart(tmp_path / "none") as here:
+    async with watch(tmp_path / "none") as here:
         activity = here.context.activity
         visit = activity.arrive("admin", Caller(Ingress.SIX_PN, "fdaa::1"))
         activity.begin(visit, "GET /app/report", is_work=True)
-        done, _ = await asyncio.wait([here.beating], timeout=1.5)
+        done, _ = await asyncio.wait([here.watching], timeout=1.5)
         assert not done
         assert not here.departure.decided
         activity.done(visit)
@@ -184,8 +185,8 @@ async def test_work_keeps_it(tmp_path: Path) -> None:
 
 
 async def test_nobody_is_idle_before_it_serves(tmp_path: Path) -> None:
-    made = Heart(tmp_path / "none", context(IDLE_EXIT_SECONDS="1"))
-    done, _ = await asyncio.wait([made.beating], timeout=1.5)
+    made = Watch(tmp_path / "none", context(IDLE_EXIT_SECONDS="1"))
+    done, _ = await asyncio.wait([made.watching], timeout=1.5)
     assert not done
     assert not made.departure.decided
     await made.ended()
@@ -195,7 +196,7 @@ async def test_a_resume_is_told_once_with_its_length_whoever_noticed_it(tmp_path
     wall_s = 0.0
     awake = Awake(lambda: 0.0, lambda: wall_s)  # with a clock that runs, a late look would lengthen what is told
     async with asyncio.timeout(PATIENCE_SECONDS):
-        made = Heart(tmp_path / "none", replace(context(), awake=awake))
+        made = Watch(tmp_path / "none", replace(context(), awake=awake))
         made.serve.set()
         await asyncio.wait([made.serving])
         await asyncio.sleep(0)  # it has taken the time
@@ -204,6 +205,17 @@ async def test_a_resume_is_told_once_with_its_length_whoever_noticed_it(tmp_path
             if suspended_seconds == 600.0:
                 assert awake.resumed_s is not None, "a request noticed first"
             assert await log.event("resumed") == {"suspended_seconds": suspended_seconds}
-        await asyncio.wait([made.beating], timeout=LOOK_SECONDS * 5)
+        await asyncio.wait([made.watching], timeout=LOOK_SECONDS * 5)
         assert log.rest() == []
         await made.ended()
+
+
+async def test_an_idle_watch_that_fails_ends_the_service_instead_of_never_leaving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise KeyError("a bug")
+
+    async with watch(tmp_path / "none", "suspend") as here:
+        monkeypatch.setattr(here.suspender, "suspend_when_quiet", broken)
+        assert await here.departure.reason() == "the idle watch failed"

@@ -4,19 +4,21 @@ import asyncio
 import socket
 import threading
 from contextlib import asynccontextmanager, suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pytest
 
 from private_svc.activity import Greeted
-from private_svc.hello import Hello
+from private_svc.hello import HELLO
 from private_svc.ingress import Ingress
-from tests.private_svc.making import context, seen_as
+from private_svc.raw import GRACE_SECONDS, RawPort
+from tests.private_svc.making import FLY, context, seen_as
 from tests.private_svc.process import PATIENCE_SECONDS, service
 from tests.private_svc.test_preface import NO_PREFACES, PREFACES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from private_svc.activity import Activity
     from private_svc.context import Context
@@ -79,14 +81,14 @@ def test_a_thousand_callers_at_the_same_moment_are_all_greeted() -> None:
 
 
 @asynccontextmanager
-async def greeting(close_seconds: float, open_at_most: int = 100) -> AsyncIterator[tuple[Hello, Activity, int]]:
+async def greeting(close_seconds: float, open_at_most: int = 100) -> AsyncIterator[tuple[RawPort, Activity, int]]:
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         made = context()
-        hello = Hello(loop, listening, made, close_seconds, open_at_most)
-        hello.start()
-        yield hello, made.activity, listening.getsockname()[1]
+        raw = RawPort(loop, listening, made, HELLO, close_seconds, open_at_most)
+        raw.start()
+        yield raw, made.activity, listening.getsockname()[1]
 
 
 async def until_refused(writer: asyncio.StreamWriter, words: bytes) -> None:
@@ -99,70 +101,84 @@ async def until_refused(writer: asyncio.StreamWriter, words: bytes) -> None:
 
 
 async def test_a_caller_that_never_closes_is_closed_when_its_time_is_up() -> None:
-    async with greeting(0.05) as (hello, activity, port), asyncio.timeout(PATIENCE_SECONDS):
+    async with greeting(0.05) as (raw, activity, port), asyncio.timeout(PATIENCE_SECONDS):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await reader.read() == b"hello\n"
         await until_refused(writer, b"still here\n")
         assert not activity.visits
-        await hello.drain(0)
+        await raw.drain(0)
 
 
 async def test_of_several_callers_that_never_close_each_has_its_own_time() -> None:
-    async with greeting(0.05) as (hello, activity, port), asyncio.timeout(PATIENCE_SECONDS):
+    async with greeting(0.05) as (raw, activity, port), asyncio.timeout(PATIENCE_SECONDS):
         for _ in range(3):
             first, second = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
             for reader, writer in (second, first):
                 assert await reader.read() == b"hello\n"
                 await until_refused(writer, b"still here\n")
         assert not activity.visits
-        await hello.drain(0)
+        await raw.drain(0)
 
 
 async def test_a_caller_that_floods_is_cut_when_its_time_is_up() -> None:
-    async with greeting(0.05) as (hello, activity, port), asyncio.timeout(PATIENCE_SECONDS):
+    async with greeting(0.05) as (raw, activity, port), asyncio.timeout(PATIENCE_SECONDS):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         await until_refused(writer, b"x" * 4096)
         assert not activity.visits
-        await hello.drain(0)
+        await raw.drain(0)
 
 
 async def test_callers_over_the_limit_take_the_place_of_who_was_greeted_longest_ago() -> None:
-    async with greeting(PATIENCE_SECONDS, open_at_most=2) as (hello, activity, port), asyncio.timeout(PATIENCE_SECONDS):
+    async with greeting(PATIENCE_SECONDS, open_at_most=2) as (raw, activity, port), asyncio.timeout(PATIENCE_SECONDS):
         callers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(50)]
         for reader, _ in callers:
             assert await reader.read() == b"hello\n"
         assert len(activity.visits) <= 2
         for _, writer in callers:
             writer.close()
-        await hello.drain(PATIENCE_SECONDS)
+        await raw.drain(PATIENCE_SECONDS)
         assert activity.hellos.total() == 50
 
 
-async def test_draining_greets_who_is_queued_and_tells_who_was_cut() -> None:
-    async with greeting(PATIENCE_SECONDS) as (hello, activity, port), asyncio.timeout(PATIENCE_SECONDS):
+async def test_draining_greets_who_is_queued_and_ends_although_greeted_callers_keep_their_half_open() -> None:
+    async with greeting(PATIENCE_SECONDS) as (raw, activity, port), asyncio.timeout(PATIENCE_SECONDS):
         with socket.create_connection(("127.0.0.1", port)) as queued:
-            assert await hello.drain(0) == 1
+            began_s = asyncio.get_running_loop().time()
+            assert await raw.drain(PATIENCE_SECONDS) == 0
+            assert asyncio.get_running_loop().time() - began_s < GRACE_SECONDS + 1
             queued.settimeout(PATIENCE_SECONDS)
             assert everything(queued) == b"hello\n"
         assert not activity.visits
 
 
+async def test_draining_cuts_a_caller_whose_preface_has_not_arrived() -> None:
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()):
+        listening.setblocking(False)
+        raw = RawPort(loop, listening, context(seen_as("172.16.3.4"), HELLO_PROXY_PROTOCOL="on"), HELLO)
+        raw.start()
+        assert await raw.drain(PATIENCE_SECONDS) == 1
+
+
 @asynccontextmanager
 async def behind_proxy(
-    peer: str = "172.16.3.4", close_seconds: float = PATIENCE_SECONDS, private_only: str = "1"
+    peer: str = "172.16.3.4",
+    close_seconds: float = PATIENCE_SECONDS,
+    private_only: str = "1",
+    fly: Mapping[str, str] = MappingProxyType(FLY),
 ) -> AsyncIterator[tuple[Context, socket.socket]]:
     """Serve hello with HELLO_PROXY_PROTOCOL on; yield a connection that seems to come from `peer`."""
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
-        made = context(seen_as(peer), HELLO_PROXY_PROTOCOL="on", PRIVATE_ONLY=private_only)
-        hello = Hello(loop, listening, made, close_seconds)
-        hello.start()
+        made = context(seen_as(peer), fly=fly, HELLO_PROXY_PROTOCOL="on", PRIVATE_ONLY=private_only)
+        raw = RawPort(loop, listening, made, HELLO, close_seconds)
+        raw.start()
         with socket.create_connection(listening.getsockname()) as caller:
             caller.setblocking(False)
             async with asyncio.timeout(PATIENCE_SECONDS):
                 yield made, caller
-        await hello.drain(PATIENCE_SECONDS)
+        await raw.drain(PATIENCE_SECONDS)
 
 
 async def said_to(caller: socket.socket) -> bytes:
@@ -205,6 +221,14 @@ async def test_the_public_is_greeted_when_private_only_is_off() -> None:
     assert made.activity.hellos == {(Ingress.PUBLIC, Greeted.GREETED): 1}
 
 
+@pytest.mark.parametrize("private_only", ["0", "1"])
+async def test_on_fly_a_caller_of_unknown_origin_is_refused_unless_the_public_is_served(private_only: str) -> None:
+    async with behind_proxy("192.0.2.1", private_only=private_only) as (made, caller):
+        assert await said_to(caller) == (b"hello\n" if private_only == "0" else b"")
+    outcome = Greeted.GREETED if private_only == "0" else Greeted.REFUSED
+    assert made.activity.hellos == {(Ingress.UNKNOWN, outcome): 1}
+
+
 async def test_a_health_check_that_connects_and_goes_is_no_work() -> None:
     async with behind_proxy() as (made, caller):
         caller.shutdown(socket.SHUT_WR)
@@ -230,11 +254,11 @@ async def test_what_is_no_preface_is_closed_without_a_word_and_without_a_reset(n
     assert made.activity.hellos == {(Ingress.PLATFORM, Greeted.BAD_PREFACE): 1}
 
 
-@pytest.mark.parametrize("peer", ["fdaa:0:18::9", "::1", "192.0.2.1"])
+@pytest.mark.parametrize(("peer", "fly"), [("fdaa:0:18::9", FLY), ("::1", FLY), ("192.0.2.1", {})])
 async def test_who_does_not_come_through_the_proxy_is_greeted_at_once_and_a_preface_of_theirs_means_nothing(
-    peer: str,
+    peer: str, fly: dict[str, str]
 ) -> None:
-    async with behind_proxy(peer) as (made, caller):
+    async with behind_proxy(peer, fly=fly) as (made, caller):
         assert await said_to(caller) == b"hello\n"
         caller.sendall(PUBLIC)
     ((ingress, outcome),) = made.activity.hellos
