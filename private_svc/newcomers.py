@@ -1,4 +1,4 @@
-"""End a listening socket without a reset, which every caller would get that the kernel accepts after our last accept."""
+"""End a listening socket without resetting the callers that the kernel would accept after our last accept."""
 
 from __future__ import annotations
 

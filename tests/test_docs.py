@@ -77,7 +77,9 @@ FILES_SHOWN = [
 
 
 def test_the_files_that_adapting_shows_are_the_ones_that_are_tested() -> None:
-    assert [shown[1] for shown in FILES_SHOWN] == ["tests/examples/flags.py", "tests/examples/test_flags.py"]
+    examples = ("flags", "locks")
+    files = [f"tests/examples/{name}.py" for example in examples for name in (example, f"test_{example}")]
+    assert [shown[1] for shown in FILES_SHOWN] == files
     for shown in FILES_SHOWN:
         assert shown[2] == (PROJECT / shown[1]).read_text(), f"docs/adapting.md: its {shown[1]} is not the file"
 
