@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from private_svc.accept import Address
     from private_svc.activity import Visit
     from private_svc.context import Context
+    from private_svc.ingress import Caller
     from private_svc.sessions import Handler, Sessions
 
 CLOSE_SECONDS = 2.0  # for a client that keeps its half open, or keeps talking, and for a preface to arrive
@@ -141,51 +142,58 @@ class RawPort:
 
     def _take(self, connection: socket.socket, address: Address) -> None:
         self._context.boot.stamp("first_accept")
-        peer, local = address[0], connection.getsockname()[0]
-        caller = self._context.who(peer, local, ())
-        visit = self._activity.arrive("hello", caller)
-        guest = Guest(connection, (peer, local), visit, self._loop.time() + self._close_seconds)
+        ends = address[0], connection.getsockname()[0]
+        caller = self._context.who(*ends, ())
+        if caller.ingress is Ingress.PLATFORM and self._expects_prefaces:
+            self._keep(connection, ends, self._activity.arrive("hello", caller), b"")
+        elif self._sessions is not None and caller.ingress not in self._refused:
+            self._begin_session(self._sessions, connection, self._activity.arrive("hello", caller))
+        elif self._answer(connection, caller):  # before the accounts are kept: the caller reads it meanwhile
+            self._keep(connection, ends, self._answered(self._activity.arrive("hello", caller)), None)
+        else:
+            connection.close()
+            self._acceptor.released()
+
+    def _keep(self, connection: socket.socket, ends: tuple[str, str], visit: Visit, preface: bytes | None) -> None:
+        """Look after a connection until it ends or its time is up."""
+        guest = Guest(connection, ends, visit, self._loop.time() + self._close_seconds)
+        guest.preface = preface
         fd = connection.fileno()
         self._guests[fd] = guest
         if self._timer is None:
             self._timer = self._loop.call_at(guest.closes_at_s, self._close_overdue)
-        if caller.ingress is Ingress.PLATFORM and self._expects_prefaces:
-            guest.preface = b""
-            self._readable.register(fd, select.EPOLLIN)
-        elif self._admit(fd, guest):
-            self._readable.register(fd, select.EPOLLIN)
+        self._readable.register(fd, select.EPOLLIN)
 
-    def _admit(self, fd: int, guest: Guest) -> bool:
-        """Begin the conversation with a caller that is known; return whether this module still looks after it."""
-        caller = guest.visit.caller
+    def _answer(self, connection: socket.socket, caller: Caller) -> bool:
+        """Send the words, unless the caller is refused, and close our half; return False when the caller has gone."""
         if caller.ingress in self._refused:
             self._context.exposure.refuse(caller)
-            return self._part(fd, guest, Greeted.REFUSED)
-        if self._sessions is None:
-            self._activity.begin(guest.visit, "hello", is_work=caller.ingress is not Ingress.PLATFORM)
-            return self._part(fd, guest, Greeted.GREETED, self._words)
-        if guest.preface is not None:  # its preface was read here; the event loop reads what follows
-            self._readable.unregister(fd)
-        del self._guests[fd]
-        self._count(guest, Greeted.GREETED)
-        self._activity.begin(guest.visit, "session", is_work=True)
-        self._sessions.begin(guest.connection, guest.visit)
-        self._context.boot.stamp("first_response")
-        return False
+            return self._say(connection, caller, Greeted.REFUSED)
+        return self._say(connection, caller, Greeted.GREETED, self._words)
 
-    def _part(self, fd: int, guest: Guest, outcome: Greeted, words: bytes = b"") -> bool:
-        """Send `words`, if any, and close our half; return False when the client has gone."""
-        guest.preface = None
+    def _say(self, connection: socket.socket, caller: Caller, outcome: Greeted, words: bytes = b"") -> bool:
         try:
             if words:
-                guest.connection.send(words, WITH_MORE_TO_COME | NO_WAITING)
-            guest.connection.shutdown(socket.SHUT_WR)
+                connection.send(words, WITH_MORE_TO_COME | NO_WAITING)
+            connection.shutdown(socket.SHUT_WR)
         except OSError:
-            self._close(fd)
             return False
         self._context.boot.stamp("first_response")
-        self._count(guest, outcome)
+        self._count(caller, outcome)
         return True
+
+    def _answered(self, visit: Visit) -> Visit:
+        """Note that a caller has its words, unless it was refused."""
+        ingress = visit.caller.ingress
+        if ingress not in self._refused:
+            self._activity.begin(visit, "hello", is_work=ingress is not Ingress.PLATFORM)
+        return visit
+
+    def _begin_session(self, sessions: Sessions, connection: socket.socket, visit: Visit) -> None:
+        self._count(visit.caller, Greeted.GREETED)
+        self._activity.begin(visit, "session", is_work=True)
+        sessions.begin(connection, visit)
+        self._context.boot.stamp("first_response")
 
     def _poll(self) -> None:
         for _ in range(POLLS_PER_WAKE_UP):
@@ -212,7 +220,7 @@ class RawPort:
             return True
 
     def _read_on(self, fd: int, guest: Guest, so_far: bytes) -> None:
-        """Read more of the preface, and not a byte of what follows it; admit the caller once it is complete."""
+        """Read more of the preface, and not a byte of what follows it; act on it once it is complete."""
         try:
             arrived = guest.connection.recv(PREFACE_AT_MOST, socket.MSG_PEEK | NO_WAITING)
         except BlockingIOError:
@@ -220,13 +228,15 @@ class RawPort:
         except OSError:
             arrived = b""
         if not arrived:  # a health check connects and goes; it sends no preface
-            self._count(guest, Greeted.NO_PREFACE)
+            self._count(guest.visit.caller, Greeted.NO_PREFACE)
             self._close(fd)
             return
         try:
             found = self._read_preface(so_far + arrived)
         except ValueError:
-            self._part(fd, guest, Greeted.BAD_PREFACE)
+            guest.preface = None
+            if not self._say(guest.connection, guest.visit.caller, Greeted.BAD_PREFACE):
+                self._close(fd)
             return
         if found is None:
             guest.connection.recv(len(arrived), NO_WAITING)
@@ -235,13 +245,25 @@ class RawPort:
         preface, size = found
         guest.connection.recv(size - len(so_far), NO_WAITING)
         caller = self._context.who(*guest.ends, (preface.source,) if preface.source else ())
-        guest.visit.caller = caller
         if caller.ingress is Ingress.PUBLIC:
             self._context.exposure.through(preface.destination)
-        self._admit(fd, guest)
+        self._welcome(fd, guest, caller)
 
-    def _count(self, guest: Guest, outcome: Greeted) -> None:
-        self._activity.hellos[guest.visit.caller.ingress, outcome] += 1
+    def _welcome(self, fd: int, guest: Guest, caller: Caller) -> None:
+        """Begin the conversation with the caller behind the proxy."""
+        guest.visit.caller = caller
+        if self._sessions is not None and caller.ingress not in self._refused:
+            self._readable.unregister(fd)  # the event loop reads what follows
+            del self._guests[fd]
+            self._begin_session(self._sessions, guest.connection, guest.visit)
+        elif self._answer(guest.connection, caller):
+            guest.preface = None
+            self._answered(guest.visit)
+        else:
+            self._close(fd)
+
+    def _count(self, caller: Caller, outcome: Greeted) -> None:
+        self._activity.hellos[caller.ingress, outcome] += 1
 
     def _close_overdue(self) -> None:
         """Close the guests whose time is up; a guest that came later has a later time."""
@@ -252,7 +274,7 @@ class RawPort:
                 self._timer = self._loop.call_at(guest.closes_at_s, self._close_overdue)
                 return
             if guest.preface is not None:
-                self._count(guest, Greeted.NO_PREFACE)
+                self._count(guest.visit.caller, Greeted.NO_PREFACE)
             self._close(fd)
 
     def _make_room(self) -> bool:
