@@ -27,8 +27,9 @@ from private_svc.context import Context
 from private_svc.departure import Departure, failure, leave_on_signals, watch_idle_time
 from private_svc.exposure import Exposure
 from private_svc.machine import whoami
-from private_svc.raw import RawPort, Words
+from private_svc.raw import RawPort
 from private_svc.suspend import Suspender
+from private_svc.words import HELLO, Words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,8 +94,6 @@ async def _serve_raw(context: Context, listening: socket.socket | None) -> RawPo
 
 async def _raw_handler(config: Config) -> Words | Handler:
     if config.raw is None:
-        from private_svc.hello import HELLO  # noqa: PLC0415 - needed where RAW names no handler
-
         return HELLO
     from private_svc.seams import load  # noqa: PLC0415 - needed where RAW names a handler
 

@@ -1,4 +1,4 @@
-"""Which Machine this is, from the variables Fly sets (FLY_FACTS section 6)."""
+"""Which Machine this is, from the variables that Fly sets (docs/fly.md, "Environment")."""
 
 from __future__ import annotations
 

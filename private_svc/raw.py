@@ -3,7 +3,7 @@
 - With HELLO_PROXY_PROTOCOL=on, a caller from Fly's host side sends a PROXY preface, which says who is behind it. Nobody
   else sends one, nor is asked for one.
 - A raw protocol has no word for "refused": a refused caller sees an empty close, and no reset.
-- A conversation is either `Words`, which this module says itself, or a session of your own handler (sessions.py).
+- A conversation is either `Words` (words.py), said by this module, or a session of your own handler (sessions.py).
 
 Closing a socket with unread bytes in it makes the kernel send RST, which can destroy the answer on its way (RFC 1122
 section 4.2.2.13; RFC 2525 section 2.17). So: send, close our half, read and throw away until the client closes its
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from private_svc.accept import Acceptor
 from private_svc.activity import Greeted
 from private_svc.ingress import Ingress, refused
+from private_svc.words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,15 +40,6 @@ POLLS_PER_WAKE_UP = 4  # each for at most SOCKETS_PER_POLL sockets; then other w
 SOCKETS_PER_POLL = 64
 NO_WAITING = socket.MSG_DONTWAIT  # as good as setblocking(False), without asking the kernel for it
 WITH_MORE_TO_COME = getattr(socket, "MSG_MORE", 0)  # so that the words and FIN leave in one packet
-
-
-class Words:
-    """A conversation of one side: these bytes to whoever connects, then the end."""
-
-    __slots__ = ("said",)
-
-    def __init__(self, said: bytes) -> None:
-        self.said = said
 
 
 class Guest:
@@ -131,7 +123,7 @@ class RawPort:
         cut = 0
         for fd, guest in list(self._guests.items()):
             cut += guest.preface is not None
-            self._close(fd)
+            self._close_read(fd, guest)
         if self._sessions:
             cut += await self._sessions.drain(seconds - grace_seconds, GRACE_SECONDS)
         if self._timer is not None:
@@ -278,13 +270,17 @@ class RawPort:
             self._close(fd)
 
     def _make_room(self) -> bool:
-        """Close the connection that has had its words for longest, once what it sent is read."""
-        longest = next((fd for fd, guest in self._guests.items() if guest.preface is None), None)
+        """Close the connection that has had its words for longest."""
+        longest = next(((fd, guest) for fd, guest in self._guests.items() if guest.preface is None), None)
         if longest is None:
             return False
-        self._has_ended(self._guests[longest])
-        self._close(longest)
+        self._close_read(*longest)
         return True
+
+    def _close_read(self, fd: int, guest: Guest) -> None:
+        """Close a connection once what it sent is read, so that the kernel sends no reset."""
+        self._has_ended(guest)
+        self._close(fd)
 
     def _close(self, fd: int) -> None:
         guest = self._guests.pop(fd)

@@ -1,7 +1,7 @@
 """Suspend this Machine through its own API, the Unix socket /.fly/api.
 
-Source: FLY_FACTS section 6. The socket belongs to root and may refuse anybody else; it needs no token. Fly suspends
-Machines of up to 2 GB, without swap.
+Source: docs/fly.md, "Machines API" and "Sleep and wake". The socket belongs to root and may refuse anybody else; it
+needs no token. Fly suspends Machines of up to 2 GB, without swap.
 """
 
 from __future__ import annotations

@@ -15,10 +15,10 @@ from private_svc.activity import Activity
 from private_svc.awake import Awake
 from private_svc.boot import clock
 from private_svc.departure import idle_seconds
-from private_svc.hello import HELLO
 from private_svc.ingress import Caller, Ingress
 from private_svc.raw import RawPort
 from private_svc.web.scrape import Scrape
+from private_svc.words import HELLO
 from tests.private_svc.making import context, seen_as
 from tests.private_svc.process import PATIENCE_SECONDS, service
 from tests.private_svc.site import PROXY, site

@@ -91,7 +91,7 @@ def test_a_raw_handler_that_cannot_be_used_is_status_2_and_says_why(
 
 
 def test_words_of_your_own_are_a_raw_handler(write: Write) -> None:
-    environ = write("from private_svc.raw import Words\nbanner = Words(b'220 ready\\r\\n')\n")
+    environ = write("from private_svc.words import Words\nbanner = Words(b'220 ready\\r\\n')\n")
     with (
         service(RAW="mine:banner", **environ) as running,
         socket.create_connection(("127.0.0.1", running.port("hello")), timeout=PATIENCE_SECONDS) as caller,

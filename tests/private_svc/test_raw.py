@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from private_svc.activity import Greeted
-from private_svc.hello import HELLO
 from private_svc.ingress import Ingress
-from private_svc.raw import GRACE_SECONDS, RawPort
+from private_svc.raw import RawPort
+from private_svc.words import HELLO
 from tests.private_svc.making import FLY, context, seen_as
 from tests.private_svc.process import PATIENCE_SECONDS, service
 from tests.private_svc.test_preface import NO_PREFACES, PREFACES
@@ -145,7 +145,7 @@ async def test_draining_greets_who_is_queued_and_ends_although_greeted_callers_k
         with socket.create_connection(("127.0.0.1", port)) as queued:
             began_s = asyncio.get_running_loop().time()
             assert await raw.drain(PATIENCE_SECONDS) == 0
-            assert asyncio.get_running_loop().time() - began_s < GRACE_SECONDS + 1
+            assert asyncio.get_running_loop().time() - began_s < PATIENCE_SECONDS / 2
             queued.settimeout(PATIENCE_SECONDS)
             assert everything(queued) == b"hello\n"
         assert not activity.visits
