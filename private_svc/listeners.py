@@ -108,7 +108,8 @@ def _bound(open_socket: Callable[[int, int, int], socket], family: int, host: st
     try:
         if family == AF_INET6:
             bound.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, v6_only)
-        bound.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        if port:  # with it, "any free port" may be one that another process is about to listen on
+            bound.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         for level, option, value in KEEPALIVE:  # every accepted connection inherits them
             bound.setsockopt(level, option, value)
         bound.bind((host, port))

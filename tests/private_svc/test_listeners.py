@@ -98,12 +98,12 @@ def test_until_every_port_is_bound_callers_are_refused_rather_than_reset_later()
 
 
 def test_when_one_cannot_listen_none_does() -> None:
-    first = listeners.bind("admin", "PORT", 0)
-    second = listeners.bind("hello", "HELLO_PORT", 0)
     rival = _socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
     rival.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    rival.bind(("::", 0))
+    first = listeners.bind("admin", "PORT", 0)
+    second = listeners.bind("hello", "HELLO_PORT", rival.getsockname()[1])  # two may bind while neither listens
     ports = port_of(first), port_of(second)
-    rival.bind(("::", ports[1]))  # two may bind while neither listens
     rival.listen()
     with pytest.raises(listeners.BindError, match=f"HELLO_PORT: cannot listen on port {ports[1]}"):
         listeners.listen(first, second)
@@ -127,3 +127,12 @@ def test_the_kernel_asks_a_silent_peer_of_an_accepted_connection_within_a_minute
                 for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
             )
             assert idle + every * count <= 60
+
+
+def test_any_free_port_is_not_shared_with_a_process_that_is_about_to_listen_there() -> None:
+    listener = listeners.bind("admin", "PORT", 0)
+    with socket.socket(socket.AF_INET6) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="Address already in use"):
+            other.bind(("::", port_of(listener)))
+    listener.socket.close()

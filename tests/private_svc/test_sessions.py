@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 class Port:
     """A raw port whose callers all seem to come from one peer."""
 
-    def __init__(self, handler: Handler, peer: str, settings: dict[str, str]) -> None:
+    def __init__(self, handler: Handler, peer: str, settings: dict[str, str], open_at_most: int = 100) -> None:
         self.context = context(seen_as(peer), fly=FLY, **settings)
         self.activity = self.context.activity
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._listening.setblocking(False)
         self.address = self._listening.getsockname()
-        self.raw = RawPort(asyncio.get_running_loop(), self._listening, self.context, handler)
+        loop = asyncio.get_running_loop()
+        self.raw = RawPort(loop, self._listening, self.context, handler, open_at_most=open_at_most)
         self.writers: list[asyncio.StreamWriter] = []
         self._is_drained = False
 
@@ -307,3 +308,17 @@ async def test_a_drain_does_not_wait_for_the_socket_of_a_caller_that_has_its_ans
         began_s = asyncio.get_running_loop().time()
         assert await port.drain(PATIENCE_SECONDS) == 0
         assert asyncio.get_running_loop().time() - began_s < PATIENCE_SECONDS / 4
+
+
+async def test_at_the_limit_no_session_gives_way_and_a_newcomer_waits_until_one_ends() -> None:
+    port = Port(echo, "fdaa:0:18::9", {}, open_at_most=2)
+    port.raw.start()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        callers = [await port.call(b"one\n") for _ in range(3)]
+        for reader, _ in callers[:2]:
+            assert await reader.readline() == b"one\n"
+        assert len(port.activity.visits) == 2
+        callers[0][1].write_eof()
+        assert await callers[0][0].read() == b"goodbye fdaa:0:18::9\n"
+        assert await callers[2][0].readline() == b"one\n"
+        await port.close()
