@@ -1,104 +1,25 @@
-"""Sessions of your own handler on the raw port: streams or a protocol, from the first byte to the drain."""
+"""Sessions of your own handler on the raw port: streams or a protocol, from the first byte to the last."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import struct
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from private_svc import raw, sessions
 from private_svc.activity import Greeted
 from private_svc.ingress import Caller, Ingress
-from private_svc.raw import RawPort
-from tests.private_svc.making import FLY, context, seen_as
 from tests.private_svc.process import PATIENCE_SECONDS
+from tests.private_svc.raw_port import HANDLERS, Port, echo, serving
 from tests.private_svc.site import PROXY, until
 from tests.private_svc.test_preface import PREFACES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from typing import Any
 
     from private_svc.sessions import Handler
-
-
-class Port:
-    """A raw port whose callers all seem to come from one peer."""
-
-    def __init__(self, handler: Handler, peer: str, settings: dict[str, str], open_at_most: int = 100) -> None:
-        self.context = context(seen_as(peer), fly=FLY, **settings)
-        self.activity = self.context.activity
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self._listening.setblocking(False)
-        self.address = self._listening.getsockname()
-        loop = asyncio.get_running_loop()
-        self.raw = RawPort(loop, self._listening, self.context, handler, open_at_most=open_at_most)
-        self.writers: list[asyncio.StreamWriter] = []
-        self._is_drained = False
-
-    async def drain(self, seconds: float) -> int:
-        self._is_drained = True
-        return await self.raw.drain(seconds)
-
-    async def close(self) -> None:
-        for writer in self.writers:
-            writer.close()
-        if not self._is_drained:
-            await self.drain(0)
-
-    async def call(self, sent: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection(*self.address)
-        self.writers.append(writer)
-        writer.write(sent)
-        return reader, writer
-
-
-@asynccontextmanager
-async def serving(handler: Handler, peer: str = "fdaa:0:18::9", **settings: str) -> AsyncIterator[Port]:
-    port = Port(handler, peer, settings)
-    port.raw.start()
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        yield port
-    await port.close()
-
-
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, caller: Caller) -> None:
-    """Say each line back, then who it was."""
-    while line := await reader.readline():
-        writer.write(line)
-        await writer.drain()
-    writer.write(f"goodbye {caller.client}\n".encode())
-
-
-class Echo(asyncio.Protocol):
-    """Does the same as a protocol."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._transport.write(data)
-
-    def eof_received(self) -> None:
-        self._transport.write(f"goodbye {self._caller.client}\n".encode())
-
-
-class Callable:
-    """A handler that is an object."""
-
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, caller: Caller) -> None:
-        await echo(reader, writer, caller)
-
-
-HANDLERS = pytest.mark.parametrize("handler", [echo, Callable(), Echo], ids=["streams", "object", "protocol"])
 
 
 @HANDLERS
@@ -230,84 +151,6 @@ async def test_a_factory_that_makes_no_protocol_is_told_and_its_caller_is_let_go
         reader, _ = await port.call()
         assert await reader.read() == b""
     assert f"expected an asyncio.Protocol, got {type(made).__name__}" in caplog.text
-
-
-@HANDLERS
-async def test_a_drain_ends_the_input_of_an_open_session_which_says_goodbye(handler: Handler) -> None:
-    async with serving(handler) as port:
-        reader, writer = await port.call(b"one\n")
-        assert await reader.readline() == b"one\n"
-        assert await port.drain(PATIENCE_SECONDS) == 0
-        writer.write(b"too late\n" * 100_000)
-        assert await reader.read() == b"goodbye fdaa:0:18::9\n"
-
-
-async def test_a_drain_answers_what_a_queued_caller_has_asked_already(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raw, "GRACE_SECONDS", 1.0)  # for a busy machine
-    port = Port(echo, "fdaa:0:18::9", {})
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        reader, _ = await port.call(b"one\n")
-        port.raw.start()
-        assert await port.drain(PATIENCE_SECONDS) == 0
-        assert await reader.read() == b"one\ngoodbye fdaa:0:18::9\n"
-        await port.close()
-
-
-async def test_a_handler_whose_caller_has_left_is_work_until_it_has_finished_and_a_drain_waits_for_it() -> None:
-    begun, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    async def store(reader: asyncio.StreamReader, _: asyncio.StreamWriter, __: Caller) -> None:
-        await reader.readline()
-        begun.set()
-        await go_on.wait()
-        done.set()
-
-    async with serving(store) as port:
-        _, writer = await port.call(b"store this\n")
-        await begun.wait()
-        writer.transport.abort()
-        draining = asyncio.create_task(port.drain(PATIENCE_SECONDS))
-        await asyncio.wait([draining], timeout=0.5)
-        assert not draining.done()
-        assert port.activity.working == 1
-        go_on.set()
-        assert await draining == 0
-        assert done.is_set()
-        assert not port.activity.visits
-
-
-async def test_a_drain_cancels_a_handler_that_outlasts_it_and_counts_it_as_cut() -> None:
-    ended: list[str] = []
-
-    async def stubborn(_: asyncio.StreamReader, __: asyncio.StreamWriter, ___: Caller) -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            ended.append("cancelled")
-            raise
-
-    async with serving(stubborn) as port:
-        reader, _ = await port.call()
-        await until(lambda: port.activity.working)
-        assert await port.drain(0.3) == 1
-        assert ended == ["cancelled"]
-        assert await reader.read() == b""
-
-
-async def test_a_drain_does_not_wait_for_the_socket_of_a_caller_that_has_its_answer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(sessions, "CLOSE_SECONDS", PATIENCE_SECONDS)
-
-    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: Caller) -> None:
-        writer.write(b"answer\n")
-
-    async with serving(answer) as port:
-        reader, _ = await port.call()
-        assert await reader.read() == b"answer\n"
-        began_s = asyncio.get_running_loop().time()
-        assert await port.drain(PATIENCE_SECONDS) == 0
-        assert asyncio.get_running_loop().time() - began_s < PATIENCE_SECONDS / 4
 
 
 async def test_at_the_limit_no_session_gives_way_and_a_newcomer_waits_until_one_ends() -> None:
