@@ -50,8 +50,9 @@ def steps(app: AppPlan) -> Iterator[Step]:
     for service in app.services:
         for port, entry in served_ports(service):
             if "http" in entry.handlers:
-                yield _get("Over Flycast: the service sees the proxy, and who is behind it.", flycast, port)
-                yield _get("Over 6PN: straight to the Machine, no proxy, no wake.", internal, service.internal_port)
+                via_proxy, direct = _url(app, flycast, port), _url(app, internal, service.internal_port)
+                yield _get("Over Flycast: the service sees the proxy, and who is behind it.", via_proxy)
+                yield _get("Over 6PN: straight to the Machine, no proxy, no wake.", direct)
                 yield _exposure(app, port)
             else:
                 yield _raw("Raw TCP over Flycast.", flycast, port)
@@ -62,17 +63,19 @@ def _names(sentence: str, name: str) -> Step:
     return Step(sentence, ("dig", "+short", "aaaa", name), (*PROBE, "names", name))
 
 
-def _url(host: str, port: int) -> str:
-    return f"http://{host}/whoami" if port == _HTTP_PORT else f"http://{host}:{port}/whoami"
+def _url(app: AppPlan, host: str, port: int) -> str:
+    """Return where the blueprint's service says who is calling; below `/_/` where an application has every path."""
+    moved = any(machine.env.get("APP_PATH") == "/" and "APP" in machine.env for machine in app.machines)
+    return f"http://{host}{'' if port == _HTTP_PORT else f':{port}'}{'/_' if moved else ''}/whoami"
 
 
-def _get(sentence: str, host: str, port: int) -> Step:
-    return Step(sentence, ("curl", "-sS", _url(host, port)), (sys.executable, "-c", _FETCH, _url(host, port)))
+def _get(sentence: str, url: str) -> Step:
+    return Step(sentence, ("curl", "-sS", url), (sys.executable, "-c", _FETCH, url))
 
 
 def _exposure(app: AppPlan, port: int) -> Step:
     sentence = "This app was given a public address by mistake. From the internet the service refuses:"
-    return Step(sentence, ("curl", "-sSi", _url(f"[{app.public_ip}]", port)), machine_id="internet")
+    return Step(sentence, ("curl", "-sSi", _url(app, f"[{app.public_ip}]", port)), machine_id="internet")
 
 
 def _raw(sentence: str, host: str, port: int) -> Step:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     Kind = tuple[str, Callable[[str], object]]
 
 _HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+_PATH_CHARACTERS = _HOST_CHARACTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ~")
+_OUR_PATHS = ("_", "api", "flycast-probe.pyz", "healthz", "static", "whoami")
 
 
 class ConfigError(Exception):
@@ -97,6 +99,17 @@ def _in_module(text: str) -> tuple[str, str]:
     return module, name
 
 
+def _path(text: str) -> str:
+    if text == "/":
+        return text
+    before, *words, after = text.split("/")
+    if before or after or not words or words[0] in _OUR_PATHS:
+        raise ValueError(text)
+    if not all(word.strip(".") and set(word) <= _PATH_CHARACTERS for word in words):
+        raise ValueError(text)
+    return text
+
+
 class Setting:
     """One environment variable: how it is read and what it is for; without a default it may be left unset."""
 
@@ -126,6 +139,8 @@ HOSTS = ("host names, separated by commas", _hosts)
 ON = ("on or off", _on)
 FACTORY = ("module:factory", _in_module)
 HANDLER = ("module:handler", _in_module)
+CHECK = ("module:check", _in_module)
+PATH = (f"/, or a path like /app/ that does not begin with {', '.join(_OUR_PATHS)}", _path)
 
 SETTINGS = (
     Setting("PORT", PORT, "8080", "admin HTTP listener; 0 = any free port"),
@@ -134,15 +149,19 @@ SETTINGS = (
         "METRICS_PORT", PORT_OR_OFF, "9091", "Prometheus text, over 6PN and ::1 only; 0 = any free port, off = none"
     ),
     Setting("ADMIN_TOKEN", TOKEN, None, "secret for actions; unset = the panel is read-only", secret=True),
-    Setting("PRIVATE_ONLY", SWITCH, "1", "1 = refuse what came in through a public address"),
+    Setting(
+        "PRIVATE_ONLY", SWITCH, "1", "1 = refuse callers through a public address, and on Fly callers of unknown origin"
+    ),
     Setting("PLATFORM_NETWORKS", NETWORKS, "172.16.0.0/12", "Fly's host side: peers whose Fly-Client-IP is believed"),
     Setting("ALLOWED_HOSTS", HOSTS, None, "public names a browser may call this by, beside .flycast and .internal"),
     Setting("HELLO_PROXY_PROTOCOL", ON, "off", "on = expect Fly Proxy's PROXY preface on the hello port"),
     Setting("DRAIN_SECONDS", SECONDS, "8", "finish in-flight work after a signal; keep it below kill_timeout"),
     Setting("IDLE_EXIT_SECONDS", LONG_SECONDS, "0", "leave or suspend after this long with no work; 0 = never"),
     Setting("IDLE_ACTION", _one_of("exit", "suspend"), "exit", "what to do then"),
-    Setting("APP", FACTORY, None, "your own aiohttp application, mounted at /app/"),
+    Setting("APP", FACTORY, None, "your own aiohttp application"),
+    Setting("APP_PATH", PATH, "/app/", "where APP is mounted; / = everywhere, and the panel moves to /_/"),
     Setting("RAW", HANDLER, None, "your own handler of the raw port; unset = it says hello"),
+    Setting("AUTH", CHECK, None, "your own check of who may use the admin listener; /healthz asks nobody"),
     Setting("LOG_FORMAT", _one_of("auto", "text", "json"), "auto", "auto = text on a terminal, JSON lines otherwise"),
 )
 
@@ -154,6 +173,8 @@ class Config:
         "admin_token",
         "allowed_hosts",
         "app",
+        "app_path",
+        "auth",
         "drain_seconds",
         "hello_port",
         "hello_proxy_protocol",
@@ -180,6 +201,8 @@ class Config:
     idle_action: str
     app: tuple[str, str] | None
     raw: tuple[str, str] | None
+    app_path: str
+    auth: tuple[str, str] | None
     log_format: str
 
     def __init__(self, values: Mapping[str, object]) -> None:
@@ -239,6 +262,6 @@ def usage() -> str:
             *rows,
             "",
             "SIGINT or SIGTERM drains and exits 0; a second signal exits at once with 128 + its number.",
-            "Exit status 1: a port could not be bound. 2: a setting, an option, APP or RAW cannot be used.",
+            "Exit status 1: a port could not be bound. 2: a setting, an option, APP, RAW or AUTH cannot be used.",
         ]
     )

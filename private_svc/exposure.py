@@ -1,17 +1,21 @@
-"""What came in through a public address: counted, said in the log once a minute at most, and how to end it.
+"""Callers that a private service refuses: count them, log at most once a minute, and name the command that helps.
 
-A private app should have no public address. Fly Proxy tells which one a caller used: the last entry of
-X-Forwarded-For is the app's own address (FLY_FACTS section 3), and so is the destination in a PROXY preface.
+A private app should have no public address. Fly Proxy tells which one a caller used: the last entry of X-Forwarded-For
+is the app's own address (docs/fly.md, "Who is calling"), and so is the destination in a PROXY preface.
+
+A caller of unknown origin comes from an address that is neither on 6PN nor in PLATFORM_NETWORKS. If Fly has begun to
+dial from there, PLATFORM_NETWORKS needs that network, too.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from private_svc import logs
-from private_svc.ingress import parse
+from private_svc.ingress import Ingress, parse
 
 if TYPE_CHECKING:
     from private_svc.activity import Activity
@@ -19,31 +23,39 @@ if TYPE_CHECKING:
 
 LOG_SECONDS = 60.0
 ADDRESSES_AT_MOST = 8
+ALLOW_NETWORK = (
+    "if {client} belongs to Fly's host side, add its network to PLATFORM_NETWORKS, which is 172.16.0.0/12 by default"
+)
 
 
 class Exposure:
-    """The public ways in that were used."""
+    """The public addresses that callers used, and the refused callers."""
 
     def __init__(self, app_name: str | None, activity: Activity) -> None:
         self._app_name = app_name or "APP"
         self._activity = activity
-        self._logged_s = float("-inf")
+        self._refused: Counter[Ingress] = Counter()
+        self._logged_s: dict[Ingress, float] = {}
         self._addresses: dict[str, None] = {}
 
     def refuse(self, caller: Caller) -> None:
-        """Note that `caller` was refused."""
-        self._activity.refused += 1
+        """Count `caller` as refused, and log it; the panel shows the number of public callers."""
+        ingress = caller.ingress
+        is_public = ingress is Ingress.PUBLIC
+        self._activity.refused += is_public
+        self._refused[ingress] += 1
         now_s = time.monotonic()
-        if now_s - self._logged_s >= LOG_SECONDS:
-            self._logged_s = now_s
-            logs.event(
-                "refused",
-                level=logging.WARNING,
-                ingress=caller.ingress,
-                client=caller.client,
-                refused=self._activity.refused,
-                fix=f"this app has a public address: {'; '.join(self.fix)}",
-            )
+        if now_s - self._logged_s.get(ingress, float("-inf")) < LOG_SECONDS:
+            return
+        self._logged_s[ingress] = now_s
+        logs.event(
+            "refused",
+            level=logging.WARNING,
+            ingress=ingress,
+            client=caller.client,
+            refused=self._refused[ingress],
+            fix=f"this app has a public address: {'; '.join(self.fix)}" if is_public else advice(caller),
+        )
 
     def through(self, app_address: str) -> None:
         """Note the address of ours that a public caller used."""
@@ -56,3 +68,8 @@ class Exposure:
         """Return the commands that take the public addresses away."""
         release = (f"fly ips release {address} -a {self._app_name}" for address in self._addresses or ("ADDRESS",))
         return f"fly ips list -a {self._app_name}", *release
+
+
+def advice(caller: Caller) -> str:
+    """Return how to let a caller of unknown origin in."""
+    return ALLOW_NETWORK.format(client=caller.client or "the caller")

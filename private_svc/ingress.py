@@ -9,8 +9,10 @@
 | in fdaa::/16 (6PN, WireGuard)           | ignored: forged      | six_pn   | the peer         |
 | anything else                           | ignored              | unknown  | the peer         |
 
-Source: FLY_FACTS section 3; DESIGN "Way in". X-Forwarded-For is never believed: Fly Proxy appends to it, so its first
-entry is the caller's to choose. A raw connection has no headers, so one through Fly Proxy shows as `platform`.
+Source: docs/fly.md, "Who is calling". X-Forwarded-For is never believed: Fly Proxy appends to it, so the caller chooses
+its first entry. A raw connection has no headers, so one through Fly Proxy shows as `platform`.
+
+What is remembered of callers is bounded in number and in size: no header value is kept that is longer than an address.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
 SIX_PN = IPv6Network("fdaa::/16")
+ADDRESS_AT_MOST = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
+CALLERS_REMEMBERED = 1024
 
 
 class Ingress(StrEnum):
@@ -60,26 +64,39 @@ Classifier = Callable[[str, str, tuple[str, ...]], Caller]
 
 
 def classifier(here: Here) -> Classifier:
-    """Return `classify` for this Machine, quick for callers it has seen lately."""
-    return lru_cache(maxsize=1024)(partial(classify, here=here))
+    """Return `classify` for this Machine, quick for peers and clients that were seen lately."""
+    by_peer = lru_cache(CALLERS_REMEMBERED)(partial(of_peer, here=here))
+    behind_proxy = lru_cache(CALLERS_REMEMBERED)(of_client)
+
+    def who(peer: str, local: str, fly_client_ip: tuple[str, ...]) -> Caller:
+        caller = by_peer(peer, local)
+        if caller.ingress is not Ingress.PLATFORM or not fly_client_ip:
+            return caller
+        return behind_proxy(caller.client, _only(fly_client_ip))
+
+    return who
 
 
 def classify(peer: str, local: str, fly_client_ip: tuple[str, ...], here: Here) -> Caller:
     """Return the caller whose socket runs from `peer` to `local`; `fly_client_ip` holds every value of that header."""
+    return classifier(here)(peer, local, fly_client_ip)
+
+
+def of_peer(peer: str, local: str, here: Here) -> Caller:
+    """Return the caller as the socket alone tells, from `peer` to `local`."""
     address = parse(peer)
     if address is None:
         return Caller(Ingress.UNKNOWN, peer)
     if address.is_loopback or address == parse(local) or address in here.own_addresses:
         return Caller(Ingress.LOOPBACK, str(address))
     if any(address in network for network in here.platform_networks):
-        return _through_platform(address, fly_client_ip)
+        return Caller(Ingress.PLATFORM, str(address))
     return Caller(Ingress.SIX_PN if address in SIX_PN else Ingress.UNKNOWN, str(address))
 
 
-def _through_platform(peer: IPAddress, fly_client_ip: tuple[str, ...]) -> Caller:
-    if not fly_client_ip:
-        return Caller(Ingress.PLATFORM, str(peer))
-    client = parse(fly_client_ip[0]) if len(fly_client_ip) == 1 else None
+def of_client(peer: str, fly_client_ip: str) -> Caller:
+    """Return the caller for whom `peer`, on Fly's host side, says `fly_client_ip`."""
+    client = parse(fly_client_ip)
     if client is not None and client in SIX_PN:
         return Caller(Ingress.FLYCAST, str(client))
     return Caller(Ingress.PUBLIC, str(client or peer))
@@ -97,9 +114,16 @@ def refused(*, private_only: bool, on_fly: bool) -> frozenset[Ingress]:
 
 
 def parse(text: str) -> IPAddress | None:
-    """Return the address in `text`, an IPv4 one out of its IPv6 clothes, or None."""
+    """Return the address in `text`, the IPv4 address in an IPv4-mapped one; None for anything else, and with a zone."""
+    if len(text) > ADDRESS_AT_MOST or "%" in text:
+        return None
     try:
         address = ip_address(text)
     except ValueError:
         return None
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
+
+
+def _only(values: tuple[str, ...]) -> str:
+    """Return the one value of a header; "" where there are several, or where it is too long for an address."""
+    return values[0] if len(values) == 1 and len(values[0]) <= ADDRESS_AT_MOST else ""

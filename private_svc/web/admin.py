@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from private_svc import logs
+from private_svc.web import guard
 from private_svc.web.actions import Actions
 from private_svc.web.caller import caller_of, connection_of
 from private_svc.web.connections import CALLER_SECONDS, Connections
-from private_svc.web.guard import Guard, json_line
+from private_svc.web.front import Front, mark_panel
+from private_svc.web.marks import mark_application
 from private_svc.web.negotiate import Form, negotiate
+from private_svc.web.replies import json_line
 from private_svc.web.websockets import WebSockets
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from private_svc.departure import Departure
     from private_svc.peers import Directory
     from private_svc.suspend import Suspender
+    from private_svc.web.front import Marker
+    from private_svc.web.mount import Mounted
     from private_svc.web.status import Status
 
 SECRET_WORDS = ("authorization", "cookie", "token", "secret", "password", "api-key")
@@ -66,54 +70,76 @@ class Admin:
         self._suspender = suspender
         self._directory = directory
         self._caller_seconds = caller_seconds
-        self.guard = Guard(context)
-        self._actions = Actions(context, departure, suspender)
+        self.front = Front(context)
+        self._websockets = WebSockets()
+        self._runners: list[Runner] = []
         self.web_app = web.Application()
-        websockets = WebSockets()
-        self.web_app.on_response_prepare.extend((self.guard.mark, websockets.note))
-        self.web_app.on_shutdown.append(websockets.close)
+        actions = Actions(context, departure, suspender)
+        config = context.config
+        self._base = base = "/_" if config.app is not None and config.app_path == "/" else ""
         self.web_app.add_routes(
             [
-                web.get("/", self._panel),
-                web.get("/api/status", self._status),
-                web.post("/api/sleep", self._actions.sleep),
-                web.get("/whoami", self._whoami),
-                web.get("/static/{name}", self._static),
-                web.get(f"/{PROBE}", self._probe),
+                web.get(f"{base}/", self._panel),
+                web.get(f"{base}/api/status", self._status),
+                web.post(f"{base}/api/sleep", actions.sleep),
+                web.get(f"{base}/whoami", self._whoami),
+                web.get(f"{base}/static/{{name}}", self._static),
+                web.get(f"{base}/{PROBE}", self._probe),
             ]
         )
 
     async def start(self, listening: socket.socket) -> None:
-        """Begin to answer; raise `ConfigError` when APP cannot be used."""
-        # Every malformed request is an error with a traceback to aiohttp; our own failures are logged by the guard.
+        """Begin to answer; raise `ConfigError` when APP or AUTH cannot be used."""
+        # Every malformed request is an error with a traceback to aiohttp; the front logs our own failures.
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-        self._runner = Runner(self.web_app, access_log=None, shutdown_timeout=CUT_SECONDS)
-        if self._context.config.app is None:
-            await self._runner.setup()
-        else:
-            await self._start_with_app(self._context.config.app)
-        server = self._runner.server
-        if server is None:
-            raise RuntimeError("expected a server after AppRunner.setup(), got None")
-        server.request_handler = partial(self.guard.answer, application=server.request_handler)
-        self._connections = Connections("admin", listening, server, self._context, self._caller_seconds)
+        context, config = self._context, self._context.config
+        login = None
+        if config.auth is not None:
+            from private_svc.web import auth  # noqa: PLC0415 - only who sets it pays for the import
+
+            login = await auth.find(*config.auth)
+        of_app = await self._start_app(config.app, login) if config.app is not None else None
+        server = await self._run(self.web_app, mark_panel)
+        self.front.serve(lambda _: True, guard.for_panel(context, login), server.request_handler, mark_panel)
+        server.request_handler = self.front.answer
+        if of_app is not None:
+            server.request_factory = of_app.before(server.request_factory)
+        self._connections = Connections("admin", listening, server, context, self._caller_seconds)
         self._connections.start()
 
-    async def _start_with_app(self, app: tuple[str, str]) -> None:
+    async def _start_app(self, app: tuple[str, str], login: guard.Check | None) -> Mounted:
+        """Start your application, in front of the panel where both have a path."""
         from private_svc.seams import blamed  # noqa: PLC0415 - see above
         from private_svc.web import mount  # noqa: PLC0415 - see above
 
-        await mount.mount(self.web_app, *app)
+        path = self._context.config.app_path
+        web_app = await mount.mount(*app, path)
         with blamed("APP", f"{':'.join(app)} did not start"):
-            await self._runner.setup()
+            mounted = mount.Mounted(path, await self._run(web_app, mark_application))
+        checks = guard.for_app(self._context, login)
+        self.front.serve(mounted.covers, checks, mounted.server.request_handler, mark_application)
+        if self._base:
+            self.web_app.router.add_get(self._base, mount.to_the_slash)
+        return mounted
+
+    async def _run(self, web_app: web.Application, marker: Marker) -> web.Server:
+        """Start an application; return what answers for it."""
+        web_app.on_response_prepare.extend((self.front.marking(marker), self._websockets.note))
+        web_app.on_shutdown.append(self._websockets.close)
+        runner = Runner(web_app, access_log=None, shutdown_timeout=CUT_SECONDS)
+        self._runners.append(runner)
+        await runner.setup()
+        if runner.server is None:
+            raise RuntimeError("expected a server after AppRunner.setup(), got None")
+        return runner.server
 
     async def drain(self, seconds: float) -> int:
         """Answer what has arrived, welcome nothing new; return how many connections were cut after `seconds`."""
-        self.guard.draining = True
-        _, cut = await asyncio.gather(
-            _within(seconds, "on_shutdown", self._runner.shutdown()), self._connections.drain(seconds)
-        )
-        await _within(CLEANUP_SECONDS, "cleanup", self._runner.cleanup())
+        self.front.draining = True
+        told = [_within(seconds, "on_shutdown", runner.shutdown()) for runner in self._runners]
+        _, cut = await asyncio.gather(asyncio.gather(*told), self._connections.drain(seconds))
+        for runner in reversed(self._runners):  # the panel's first: it has the connections, and ends what is under way
+            await _within(CLEANUP_SECONDS, "cleanup", runner.cleanup())
         return cut
 
     def current_status(self, request: web.Request) -> Status:
@@ -126,8 +152,8 @@ class Admin:
             caller_of(request),
             connection.visit if connection is not None else None,
             self._directory.known() if self._directory is not None else None,
-            status.Sleep(config.idle_exit_seconds, config.idle_action, self._actions.off, self._suspender.failure),
-            draining=self.guard.draining,
+            status.Sleep(config.idle_exit_seconds, config.idle_action, self.front.token.off, self._suspender.failure),
+            draining=self.front.draining,
         )
 
     async def _panel(self, request: web.Request) -> web.Response:

@@ -8,12 +8,16 @@ from private_svc.ingress import Caller, Ingress
 from private_svc.web.handler import Handler
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from aiohttp import web
 
     from private_svc.web.connection import Connection
 
+USER_AT_MOST = 100
 
-def caller_of(request: web.Request) -> Caller:
+
+def caller_of(request: web.BaseRequest) -> Caller:
     """Return how and from which address `request` came; unknown in a test of your application without this service."""
     connection = connection_of(request)
     if connection is None:
@@ -21,7 +25,13 @@ def caller_of(request: web.Request) -> Caller:
     return connection.caller(said_client(request))
 
 
-def said_client(request: web.Request) -> tuple[str, ...]:
+def user_of(request: web.BaseRequest) -> dict[str, Any]:
+    """Return what your AUTH check put into `request["user"]`, as a field of a log line; no field without a user."""
+    user = request.get("user")
+    return {} if user is None else {"user": str(user)[:USER_AT_MOST]}
+
+
+def said_client(request: web.BaseRequest) -> tuple[str, ...]:
     """Return every value of `Fly-Client-IP`, which may be forged."""
     return tuple(request.headers.getall("Fly-Client-IP", ()))
 

@@ -28,7 +28,7 @@ OK = "ok\n"
 DRAINING = "draining\n"
 
 
-def is_plain(request: web.Request) -> bool:
+def is_plain(request: web.BaseRequest) -> bool:
     """Tell whether `request` leaves nothing open about the head of its answer: all of HTTP/1.1 by default."""
     return (
         request.method == "GET"

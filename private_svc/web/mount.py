@@ -1,11 +1,9 @@
-"""Your own aiohttp application, APP=module:factory, at /app/.
+"""Your own aiohttp application, APP=module:factory, at APP_PATH.
 
 - `factory` returns an `aiohttp.web.Application`, or is a coroutine function that does.
-- It stands behind the same guard as the panel: who is refused never reaches it.
-- No token protects it, so another site's page in the browser of somebody who may come in must not act through it: what
-  such a page sends to change something, and its WebSockets, are refused (web/origin.py has the rules).
-- Its pages get `Referrer-Policy: same-origin`. With `no-referrer`, which the panel has, browsers say `Origin: null` in
-  a form of our own page (W3C Fetch, "append a request Origin header"), and it would be taken for another site's.
+- It stands behind the same guard as the panel: a caller that is refused never reaches it. No token protects it, so
+  another site's page in the browser of somebody who may come in must not act through it (web/guard.py).
+- It is an application of its own, not part of the panel's, so its limits, its middlewares and its errors are its own.
 
 docs/adapting.md has an example.
 """
@@ -14,34 +12,58 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from aiohttp import web
 
 from private_svc.config import ConfigError
 from private_svc.seams import blamed, load
-from private_svc.web.guard import problem
-from private_svc.web.origin import is_cross_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from private_svc.web.guard import Handler
+    from aiohttp.http import RawRequestMessage
 
-PREFIX = "/app"
-ONLY_LOOKS = ("GET", "HEAD", "OPTIONS")
+    RequestFactory = Callable[..., web.BaseRequest]
+
+OURS = "/_/"  # where the panel is when the application has everything
 
 
-async def mount(web_app: web.Application, module_name: str, factory_name: str) -> None:
-    """Make the application and put it under `PREFIX`; raise `ConfigError`."""
-    name = f"{module_name}:{factory_name}"
-    # In a thread: an import may take long, and hello is answered meanwhile.
+class Mounted:
+    """An application that was started, at its path."""
+
+    def __init__(self, path: str, server: web.Server) -> None:
+        self._path = path
+        self.server = server
+
+    def covers(self, path: str) -> bool:
+        """Tell whether a request for `path` is for the application."""
+        if self._path == "/":
+            return not f"{path}/".startswith(OURS)
+        return f"{path}/".startswith(self._path)
+
+    def before(self, panel: RequestFactory) -> RequestFactory:
+        """Return what makes the requests for the application, with its own limits, and has `panel` make all others."""
+
+        def make_request(message: RawRequestMessage, *rest: object) -> web.BaseRequest:
+            factory: RequestFactory = self.server.request_factory if self.covers(message.url.path) else panel
+            return factory(message, *rest)
+
+        return make_request
+
+
+async def mount(module_name: str, factory_name: str, path: str) -> web.Application:
+    """Return the application, which answers below `path`; raise `ConfigError`."""
+    # In a thread: an import may take long, and the raw port is answered meanwhile.
     factory = await asyncio.get_running_loop().run_in_executor(None, find, module_name, factory_name)
-    made = await make(name, factory)
-    made.middlewares.insert(0, refuse_other_sites)
-    made.on_response_prepare.insert(0, tell_our_own_pages_apart)
-    web_app.router.add_route("*", PREFIX, to_the_slash)
-    web_app.add_subapp(PREFIX, made)
+    made = await make(f"{module_name}:{factory_name}", factory)
+    if path != "/":
+        for resource in list(made.router.resources()):
+            made.router.unindex_resource(resource)
+            resource.add_prefix(path.rstrip("/"))
+            made.router.index_resource(resource)
+        made.router.add_route("*", path.rstrip("/"), to_the_slash)
+    return made
 
 
 def find(module_name: str, factory_name: str) -> Callable[[], object]:
@@ -65,19 +87,6 @@ async def make(name: str, factory: Callable[[], object]) -> web.Application:
     return made
 
 
-@web.middleware
-async def refuse_other_sites(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what another site's page sends in order to change something."""
-    if (request.method not in ONLY_LOOKS or "Upgrade" in request.headers) and is_cross_site(request.headers):
-        return problem(request, 403, "a page of another site sent this")
-    return await handler(request)
-
-
-async def tell_our_own_pages_apart(_: web.Request, response: web.StreamResponse) -> None:
-    """Let browsers name the origin of a form on a page of ours, to us alone."""
-    response.headers["Referrer-Policy"] = "same-origin"
-
-
-async def to_the_slash(request: web.Request) -> web.StreamResponse:
-    """Send who asks for /app to /app/, so that relative links work."""
-    raise web.HTTPTemporaryRedirect(request.rel_url.with_path(f"{PREFIX}/", keep_query=True))
+async def to_the_slash(request: web.Request) -> NoReturn:
+    """Redirect /app to /app/, so that relative links work."""
+    raise web.HTTPTemporaryRedirect(request.rel_url.with_path(f"{request.path}/", keep_query=True))

@@ -5,10 +5,13 @@
 - With DNS rebinding, a stranger's name points at our private address and the browser takes both for one site. So the
   name in `Host` must be one that no stranger can own: an address, a name without a dot, `.internal`, `.flycast`,
   `localhost`, the app's own `.fly.dev`, or one of ALLOWED_HOSTS.
+- The whole value must be a host and perhaps a port (RFC 9110 section 7.2). A part that looks like our name does not
+  count: `evil.com#.flycast` and `user:pw@evil.com` are not ours.
 """
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -19,15 +22,24 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PRIVATE_ENDS = (".internal", ".flycast", ".localhost")
+HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[0-9A-Za-z_.-]*))(?::[0-9]{1,5})?")
+HOST_AT_MOST = 253 + len(".:65535")  # the longest name there is (RFC 1035 section 2.3.4), a last dot and a port
+
+
+def is_our_name(host: str, allowed: tuple[str, ...]) -> bool:
+    """Return whether a request for `host`, the value of its Host header, can be meant for us; "" is no name at all."""
+    return len(host) <= HOST_AT_MOST and _is_our_name(host, allowed)
 
 
 @lru_cache(maxsize=256)  # callers keep to a few names
-def is_our_name(host: str, allowed: tuple[str, ...]) -> bool:
-    """Return whether a request for `host`, the value of its Host header, can be meant for us."""
-    name = _name(host)
-    if "." not in name or name.endswith(PRIVATE_ENDS) or name in allowed:
-        return True
-    return parse(name) is not None
+def _is_our_name(host: str, allowed: tuple[str, ...]) -> bool:
+    matched = HOST.fullmatch(host)
+    if matched is None:
+        return False
+    if matched["address"] is not None:
+        return parse(matched["address"]) is not None
+    name = matched["name"].lower().removesuffix(".")
+    return "." not in name or name.endswith(PRIVATE_ENDS) or name in allowed or parse(name) is not None
 
 
 def is_cross_site(headers: Mapping[str, str]) -> bool:
@@ -44,10 +56,3 @@ def _authority(origin: str) -> str | None:
         return urlsplit(origin).netloc.lower() or None  # "null" has none
     except ValueError:
         return None
-
-
-def _name(host: str) -> str:
-    """Return the name in a Host header, without its port, brackets and last dot."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].lower().rstrip(".")

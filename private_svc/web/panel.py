@@ -155,7 +155,7 @@ def _sleep(sleep: Sleep, url: str) -> Section:
         why, _, command = sleep.actions_off.rpartition("; ")
         rows += [("by hand", why), ("to turn on", _code(command))]
     else:
-        rows.append(("by hand", _code(f'curl -X POST -H "Authorization: Bearer $ADMIN_TOKEN" {url}api/sleep')))
+        rows.append(("by hand", _code(f'curl -X POST -H "X-Admin-Token: $ADMIN_TOKEN" {url}api/sleep')))
     return Section("sleep", "Sleep", rows, summary)
 
 

@@ -1,7 +1,7 @@
 """The metrics listener: `GET /metrics` and nothing else.
 
-Fly scrapes a Machine directly over the private network (FLY_FACTS section 6), so this port is bound where Fly Proxy
-cannot reach it, and whoever did not come over 6PN or from this Machine is refused. A scrape is not work.
+Fly scrapes a Machine directly over the private network (docs/fly.md, "Metrics and logs"), so this port is bound where
+Fly Proxy cannot reach it, and the guard refuses everybody else. A scrape is not work.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from private_svc.ingress import Ingress
+from private_svc.web import guard
 from private_svc.web.caller import connection_of
 from private_svc.web.connections import CALLER_SECONDS, Connections
 from private_svc.web.marks import mark
@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     import socket
 
     from private_svc.context import Context
-    from private_svc.ingress import Caller
 
 OPEN_AT_MOST = 16
-MAY_SCRAPE = (Ingress.SIX_PN, Ingress.LOOPBACK, Ingress.PLATFORM)
 
 
 class Scrape:
@@ -31,6 +29,7 @@ class Scrape:
 
     def __init__(self, context: Context, caller_seconds: float = CALLER_SECONDS) -> None:
         self._context = context
+        self._checks = guard.for_metrics(context)
         self._caller_seconds = caller_seconds
 
     def start(self, listening: socket.socket) -> None:
@@ -46,19 +45,18 @@ class Scrape:
         await self._connections.drain(0)
         await self._server.shutdown(0)
 
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = connection_of(request)
         if connection is None:
             raise TypeError("expected a request of this service's own listener")
         caller = connection.caller(())
         connection.request_began(caller, f"{request.method} {request.path[:100]}", is_work=False)
-        response = await self._answer_to(request, caller)
+        refusal = await guard.first_refusal(self._checks, request, caller)
+        response = refusal or await self._scraped(request)
         mark(response.headers, self._context)
         return response
 
-    async def _answer_to(self, request: web.BaseRequest, caller: Caller) -> web.Response:
-        if caller.ingress not in MAY_SCRAPE:
-            return web.Response(status=403, text="403: metrics are for 6PN and this Machine\n")
+    async def _scraped(self, request: web.BaseRequest) -> web.Response:
         if request.path != "/metrics":
             return web.Response(status=404, text="404: the metrics are at /metrics\n")
         if request.method not in {"GET", "HEAD"}:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OPENED = web.RequestKey("opened", web.WebSocketResponse)
 
 
-def is_over(request: web.Request) -> bool:
+def is_over(request: web.BaseRequest) -> bool:
     """Return whether `request` opened a WebSocket on which a goodbye was said: nothing more can be written to it."""
     opened = request.get(OPENED)
     return opened is not None and opened.closed

@@ -189,7 +189,7 @@ REMEDIES = {
     Fault.WAY_IN: Remedy(
         "it judges by the peer and Fly-Client-IP, and PLATFORM_NETWORKS says which peers are Fly's: "
         "expected flycast, it says {what}",
-        "fly config env -a {app} (PLATFORM_NETWORKS should be unset)",
+        "fly config env -a {app} (PLATFORM_NETWORKS: unset, or every network that Fly dials from)",
     ),
     Fault.STALE_NAMES: Remedy(
         "vms lists started Machines, the .internal name has none: something between here and the nameserver caches",

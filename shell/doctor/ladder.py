@@ -10,6 +10,7 @@ Rules
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shell.answers import Answer, RecordType, listed_machines
@@ -18,7 +19,7 @@ from shell.doctor.finding import Finding, Question, Verdict, skipped
 from shell.doctor.path_size import largest, narrow_opener
 from shell.doctor.probes import Place, Reached, Tried, fetch, greet, knock
 from shell.doctor.reaching import Behind
-from shell.doctor.service_view import PATH, ServiceView, read_view
+from shell.doctor.service_view import ServiceView, find_view
 from shell.wireguard import LEAST_MTU
 
 if TYPE_CHECKING:
@@ -116,8 +117,7 @@ class _Ladder:
         return reaching.judge_http(self._question, tried, behind)
 
     def way_in(self) -> Finding:
-        tried = self._fetch_over_flycast(PATH)
-        self._view = read_view(tried)
+        tried, self._view = find_view(self._fetch_over_flycast)
         return reaching.judge_way_in(self._question, tried, self._view)
 
     def internal(self) -> Finding:
@@ -153,7 +153,7 @@ class _Ladder:
         refused = direct.reached is Reached.REFUSED
         return Behind(
             direct=direct,
-            view=None if refused else read_view(self._fetch_directly(private_ip, PATH)),
+            view=None if refused else find_view(partial(self._fetch_directly, private_ip))[1],
             open_port=self._find_open_port(private_ip) if refused else 0,
             again=self._fetch_over_flycast("/") if were_asleep and not refused else None,
         )

@@ -1,5 +1,7 @@
 """What the blueprint's own service says at `/api/status`; another app's answer is None.
 
+Where an application of yours has every path (`APP_PATH=/`), the service says the same at `/_/api/status`.
+
 Contract: JSON with `you.ingress`, `requests` by ingress, `refused`, and `listeners` with
 `address` as `[::]:8080` and `reach`, which names Flycast where Fly Proxy reaches the socket.
 """
@@ -10,14 +12,21 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from shell.doctor.probes import Reached
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shell.doctor.probes import Tried
 
-PATH = "/api/status"
+PATHS = ("/api/status", "/_/api/status")
 FLYCAST = "flycast"
 _FOUND = 200
 _FORBIDDEN = 403
-_REFUSAL = b"403: this service is private"
+_REFUSALS = {
+    b"403: this service is private, and you came in through a public address": "public",
+    b"403: this service is private, and it does not know the network": "unknown",
+}
 _MAX_WORD = 40
 
 
@@ -30,10 +39,22 @@ class ServiceView:
     ports_for_proxy: frozenset[int] = frozenset()
 
 
+def find_view(fetch: Callable[[str], Tried]) -> tuple[Tried, ServiceView | None]:
+    """Return the first answer that is the blueprint's service's and what it says; else the first answer, and None."""
+    first = fetch(PATHS[0])
+    view = read_view(first)
+    if view is None and first.reached is Reached.ANSWERED:
+        second = fetch(PATHS[1])
+        if view := read_view(second):
+            return second, view
+    return first, view
+
+
 def read_view(tried: Tried) -> ServiceView | None:
     """Return what the service says; None when it is not the blueprint's."""
-    if tried.status == _FORBIDDEN and tried.said.startswith(_REFUSAL):
-        return ServiceView("public")
+    if tried.status == _FORBIDDEN:
+        refused = (ingress for words, ingress in _REFUSALS.items() if tried.said.startswith(words))
+        return next(map(ServiceView, refused), None)
     if tried.status != _FOUND:
         return None
     try:

@@ -1,5 +1,8 @@
 """Ask the service itself to sleep: `POST /api/sleep` through its Flycast address, with the admin token.
 
+Where an application of yours has every path (`APP_PATH=/`), the service is asked at `/_/api/sleep`. Its refusals are
+JSON with an `error`; an answer without one is somebody else's.
+
 Rules
 - 202 names the Machine that answered and goes; every other status is a refusal and ends the run.
 - Asking wakes an app that sleeps, and DNS lags: while a Machine that was asked is listed as started, nobody is asked
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from shell.phases import Edge, Target
     from shell.wake.plan import SleepMode
 
-_PATH = "/api/sleep"
+_PATHS = ("/api/sleep", "/_/api/sleep")
 _VARIABLE = "ADMIN_TOKEN"
 _ACCEPTED = 202
 _MAX_BODY_BYTES = 4096
@@ -53,7 +56,7 @@ class Sandman:
 
     def __init__(self, http: Target, edge: Edge, token: str, mode: SleepMode) -> None:
         """Ask the HTTP port that `http` names."""
-        self._target = replace(http, path=_PATH)
+        self._target = replace(http, path=_PATHS[0])
         self._edge = edge
         self._token = token
         self._mode = mode
@@ -74,20 +77,29 @@ class Sandman:
 
     def _post(self) -> str:
         """Return the Machine that said it goes."""
-        timed = time_request(self._target, self._edge, self._message(), _MAX_BODY_BYTES)
-        self.answered_s = self._edge.clock()
-        if timed.reply is None or timed.reply.status != _ACCEPTED:
-            raise NotWellError(f"{self._target}: {self._refusal(timed.reply)}")
-        machine_id, agreed = _field(timed.reply, "machine_id"), _field(timed.reply, "mode")
+        reply = self._reply(self._target)
+        elsewhere = replace(self._target, path=_PATHS[1])
+        if reply is not None and reply.status != _ACCEPTED and not _field(reply, "error"):
+            moved = self._reply(elsewhere)
+            if moved is not None and (moved.status == _ACCEPTED or _field(moved, "error")):
+                self._target, reply = elsewhere, moved
+        if reply is None or reply.status != _ACCEPTED:
+            raise NotWellError(f"{self._target}: {self._refusal(reply)}")
+        machine_id, agreed = _field(reply, "machine_id"), _field(reply, "mode")
         if not machine_id or agreed != self._mode:
             got = f"{machine_id[:40]!r} and {agreed[:40]!r}"
             raise NotWellError(f"{self._target}: expected 202 with a machine_id and mode {self._mode}, got {got}")
         return machine_id
 
-    def _message(self) -> bytes:
+    def _reply(self, target: Target) -> Reply | None:
+        timed = time_request(target, self._edge, self._message(target), _MAX_BODY_BYTES)
+        self.answered_s = self._edge.clock()
+        return timed.reply
+
+    def _message(self, target: Target) -> bytes:
         body = json.dumps({"mode": self._mode})
         return (
-            f"POST {_PATH} HTTP/1.1\r\nHost: {self._target.host}\r\nUser-Agent: flycast-probe\r\n"
+            f"POST {target.path} HTTP/1.1\r\nHost: {target.host}\r\nUser-Agent: flycast-probe\r\n"
             f"Authorization: Bearer {self._token}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
         ).encode("ascii")

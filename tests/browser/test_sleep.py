@@ -13,6 +13,8 @@ from tests.private_svc.process import service
 from tests.private_svc.site import site
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.async_api import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.asyncio(loop_scope="session")]
@@ -108,6 +110,17 @@ async def test_what_was_agreed_to_is_sent_whatever_the_form_says_since(page: Pag
         assert here.departure.decided
 
 
+LOGIN = """
+from aiohttp import web
+
+async def check(request, caller):
+    return None if request.headers.get("Authorization") == "Basic YW5uOnB3" else web.Response(status=401)
+
+def make():
+    return web.Application()
+"""
+
+
 async def test_wrong_tokens_are_refused_in_words_and_then_told_to_wait(
     page: Page,
     monkeypatch: pytest.MonkeyPatch,
@@ -119,9 +132,26 @@ async def test_wrong_tokens_are_refused_in_words_and_then_told_to_wait(
         for _ in range(throttle.GUESSES):
             await ask(page, "Stop", "wrong")
             await expect(result).to_have_text("Wrong token. Nothing was done.")
-        await ask(page, "Stop", TOKEN)
+        await ask(page, "Stop", "wrong")
         await expect(result).to_contain_text("Too many wrong tokens. Try again in ")
         assert not here.departure.decided
+        await ask(page, "Stop", TOKEN)
+        await expect(page.get_by_role("link", name="Wake it again")).to_be_focused()
+        assert here.departure.decided
+
+
+async def test_behind_a_login_and_below_another_path_its_buttons_and_its_polling_work(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"team_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(LOGIN)
+    monkeypatch.syspath_prepend(tmp_path)
+    await page.set_extra_http_headers({"Authorization": "Basic YW5uOnB3"})
+    async with site(ADMIN_TOKEN=TOKEN, AUTH=f"{name}:check", APP=f"{name}:make", APP_PATH="/") as here:
+        await page.goto(f"http://127.0.0.1:{here.port}/_/")
+        await ask(page, "Stop", TOKEN)
+        await expect(page.get_by_role("link", name="Wake it again")).to_be_focused()
+        assert here.departure.decided
 
 
 async def test_where_nothing_can_suspend_it_says_why(page: Page) -> None:

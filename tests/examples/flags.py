@@ -9,6 +9,7 @@ from string import Template
 from aiohttp import web
 
 from private_svc import logs
+from private_svc.web.admin_token import require_token
 from private_svc.web.caller import caller_of
 
 FLAGS = web.AppKey("flags", dict[str, bool])
@@ -35,7 +36,7 @@ def make() -> web.Application:
     """Return the application; called once, when the service starts."""
     web_app = web.Application(client_max_size=4096)
     web_app[FLAGS] = {}
-    web_app.add_routes([web.get("/", show), web.post("/", add), web.post("/turn", turn)])
+    web_app.add_routes([web.get("/", show), web.post("/", add), web.post("/turn", turn), web.delete("/", forget)])
     return web_app
 
 
@@ -64,3 +65,10 @@ async def turn(request: web.Request) -> web.Response:
     flags[name] = not flags[name]
     logs.event("flag turned", flag=name, on=flags[name], client=caller_of(request).client)
     raise web.HTTPSeeOther("./")
+
+
+async def forget(request: web.Request) -> web.Response:
+    """Forget every flag; only for callers with the ADMIN_TOKEN."""
+    require_token(request, "forget every flag")
+    request.app[FLAGS].clear()
+    return web.Response(status=204)

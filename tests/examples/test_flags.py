@@ -34,3 +34,17 @@ async def test_behind_the_service_it_knows_its_caller_and_another_sites_page_can
             evil = {"Origin": "http://evil.example"}
             assert (await session.post(f"{url}/turn", data={"name": "beta"}, headers=evil)).status == 403
             assert "beta is off" in await (await session.get(url)).text()
+
+
+async def test_with_the_token_alone_every_flag_is_forgotten() -> None:
+    token = "correct-horse-battery-staple"  # noqa: S105 - it opens nothing but this test
+    with service(APP="tests.examples.flags:make", ADMIN_TOKEN=token) as running:
+        url = f"http://127.0.0.1:{running.port('admin')}/app/"
+        async with ClientSession() as session:
+            await session.post(url, data={"name": "beta"})
+            assert (await session.delete(url)).status == 401
+            assert (await session.delete(url, headers={"X-Admin-Token": "wrong"})).status == 401
+            assert "beta is off" in await (await session.get(url)).text()
+            assert (await session.delete(url, headers={"X-Admin-Token": token})).status == 204
+            assert "beta" not in await (await session.get(url)).text()
+        assert running.event("audit", outcome="accepted")["action"] == "forget every flag"

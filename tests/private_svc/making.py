@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from private_svc.ingress import Caller, Classifier
 
-HERE = Here((ip_network("172.16.0.0/12"),))
+PLATFORM = "172.16.0.0/12"
+HERE = Here((ip_network(PLATFORM),))
 FLY = {
     "FLY_MACHINE_ID": "148e21b7c06389",
     "FLY_APP_NAME": "private-<svc>",
@@ -29,11 +30,12 @@ FLY = {
 }
 
 
-def seen_as(peer: str) -> Classifier:
+def seen_as(peer: str, platform_networks: str = PLATFORM) -> Classifier:
     """Return a classifier to which every caller seems to come from `peer`."""
+    here = Here(tuple(map(ip_network, platform_networks.split(","))))
 
     def who(_: str, local: str, fly_client_ip: tuple[str, ...]) -> Caller:
-        return classify(peer, local, fly_client_ip, HERE)
+        return classify(peer, local, fly_client_ip, here)
 
     return who
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -12,11 +13,11 @@ from aiohttp import web
 from private_svc.departure import Departure
 from private_svc.suspend import Suspender
 from private_svc.web.admin import Admin
-from tests.private_svc.making import FLY, context, seen_as
+from tests.private_svc.making import FLY, PLATFORM, context, seen_as
 from tests.private_svc.process import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from private_svc.peers import Directory
 
@@ -33,8 +34,9 @@ class Site:
         directory: Directory | None,
         settings: dict[str, str],
         api: str = "/nowhere/api",
+        fly: Mapping[str, str] = MappingProxyType(FLY),
     ) -> None:
-        self.context = context(seen_as(peer), fly=FLY, **settings)
+        self.context = context(seen_as(peer, settings.get("PLATFORM_NETWORKS", PLATFORM)), fly=fly, **settings)
         self.activity = self.context.activity
         self.departure = Departure()
         self.suspender = Suspender(self.context.machine, api)
@@ -120,8 +122,9 @@ async def site(
     caller_seconds: float = PATIENCE_SECONDS,
     directory: Directory | None = None,
     api: str = "/nowhere/api",
+    fly: Mapping[str, str] = MappingProxyType(FLY),
     **settings: str,
 ) -> AsyncIterator[Site]:
-    made = Site(peer, caller_seconds, directory, settings, api)
+    made = Site(peer, caller_seconds, directory, settings, api, fly)
     async with made.serving():
         yield made

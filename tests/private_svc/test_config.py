@@ -18,6 +18,29 @@ BAD = {
     "IDLE_ACTION": ["", "stop", "Exit"],
     "APP": ["", "module", ":factory", "module:", "a-b:c", "a:b:c", "a.b:c d"],
     "RAW": ["", "module", ":handler", "module:", "a-b:c"],
+    "APP_PATH": [
+        "",
+        "app",
+        "/app",
+        "app/",
+        "//",
+        "/app//x/",
+        "/./",
+        "/a/../",
+        "/a b/",
+        "/a%20b/",
+        "/a?b/",
+        "/{a}/",
+        "/é/",
+        "/_/",
+        "/api/",
+        "/api/mine/",
+        "/static/",
+        "/whoami/",
+        "/healthz/",
+        "/flycast-probe.pyz/",
+    ],
+    "AUTH": ["", "module", ":check", "module:", "a:b:c"],
     "LOG_FORMAT": ["", "JSON", "xml"],
 }
 
@@ -39,6 +62,8 @@ def test_without_variables_the_defaults_of_the_design_hold() -> None:
         "idle_action": "exit",
         "app": None,
         "raw": None,
+        "app_path": "/app/",
+        "auth": None,
         "log_format": "auto",
     }
 
@@ -97,6 +122,11 @@ def test_the_default_of_a_setting_can_be_used_and_help_shows_it(setting: config.
     config.read({"PORT": "1", "HELLO_PORT": "2", "METRICS_PORT": "3"} | given)
     assert setting.name in config.usage()
     assert f"{setting.expected}; default {setting.default or 'unset'}\n" in config.usage()
+
+
+@pytest.mark.parametrize("path", ["/", "/app/", "/shop/admin/", "/~me/v1.2/", "/apiary/"])
+def test_an_application_may_be_mounted_wherever_nothing_of_ours_is(path: str) -> None:
+    assert config.read({"APP_PATH": path}).app_path == path
 
 
 def test_drain_seconds_may_have_a_fraction() -> None:

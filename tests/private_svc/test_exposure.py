@@ -20,7 +20,9 @@ async def test_the_fix_names_every_address_that_was_used_once() -> None:
     assert list(exposure.fix[1:]) == [f"fly ips release {address} -a my-app" for address in used]
 
 
-@pytest.mark.parametrize("address", ["", " ", "unknown", "66.241.125.1; rm -rf /", "$(id)", "66.241.125.1%0a"])
+@pytest.mark.parametrize(
+    "address", ["", " ", "unknown", "66.241.125.1; rm -rf /", "$(id)", "66.241.125.1%0a", "fe80::1%$(id)"]
+)
 async def test_what_is_no_address_is_never_part_of_a_command(address: str) -> None:
     exposure = Exposure("my-app", Activity())
     exposure.through(address)
@@ -42,3 +44,18 @@ async def test_every_refusal_is_counted_and_one_a_minute_is_logged(caplog: pytes
         exposure.refuse(CALLER)
     assert activity.refused == 1000
     assert [record.getMessage() for record in caplog.records] == ["refused"]
+
+
+async def test_a_caller_of_unknown_origin_is_logged_apart_with_the_setting_that_lets_it_in(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    activity = Activity()
+    exposure = Exposure("my-app", activity)
+    for _ in range(2):
+        exposure.refuse(CALLER)
+        exposure.refuse(Caller(Ingress.UNKNOWN, "10.1.2.3"))
+    public, unknown = (record.__dict__["fields"] for record in caplog.records)
+    assert activity.refused == public["refused"] * 2 == 2, "only the public is exposure"
+    assert "fly ips release" in public["fix"]
+    assert "10.1.2.3" in unknown["fix"]
+    assert "PLATFORM_NETWORKS" in unknown["fix"]

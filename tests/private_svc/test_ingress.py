@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import tracemalloc
 from ipaddress import ip_address, ip_network
 
 import pytest
 
-from private_svc.ingress import Caller, Here, Ingress, classifier, classify
+from private_svc.ingress import Caller, Here, Ingress, classifier, classify, refused
 
 SIX_PN_PEER = "fdaa:0:18:a7b:7d:f066:b83b:2"
 FLYCAST_CLIENT = "fdaa:0:18:a7b:d6b:0:a:2"
@@ -24,6 +25,7 @@ HEADERS: tuple[tuple[str, ...], ...] = (
     ("127.0.0.1",),
     ("::1",),
     ("172.16.0.1",),
+    (f"{FLYCAST_CLIENT}%eth0",),
 )
 PEERS = {
     "127.0.0.1": Ingress.LOOPBACK,
@@ -67,6 +69,23 @@ def test_from_flys_host_side_the_header_decides(peer: str, headers: tuple[str, .
     assert classify(peer, LOCAL, headers, HERE) == expected
 
 
-def test_the_classifier_answers_like_classify() -> None:
+@pytest.mark.parametrize("peer", ["::ffff:172.16.3.4", SIX_PN_PEER, "203.0.113.7"])
+def test_nothing_of_a_callers_size_is_remembered(peer: str) -> None:
     who = classifier(HERE)
-    assert who(SIX_PN_PEER, LOCAL, ()) == classify(SIX_PN_PEER, LOCAL, (), HERE)
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            line = f"{number:08d}" * 1000
+            who(peer, LOCAL, (line,))
+            who(peer, LOCAL, (line,) * 100)
+            who(peer, LOCAL, tuple(f"{number}.{count}" for count in range(1000)))
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 100_000
+
+
+def test_a_private_service_turns_away_the_public_and_on_fly_those_of_unknown_origin() -> None:
+    assert refused(private_only=True, on_fly=True) == {Ingress.PUBLIC, Ingress.UNKNOWN}
+    assert refused(private_only=True, on_fly=False) == {Ingress.PUBLIC}
+    assert refused(private_only=False, on_fly=True) == frozenset()

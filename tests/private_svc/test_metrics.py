@@ -167,7 +167,7 @@ def test_the_client_library_is_imported_by_the_first_scrape(tmp_path: Path) -> N
         assert "prometheus_client" in json.loads(get("::1", admin, "/app/").read())
 
 
-async def scraped(here: Context, method: str = "GET", path: str = "/metrics", *headers: str) -> Answer:
+async def scraped(here: Context, method: str = "GET", path: str = "/metrics", *headers: str, host: str = "x") -> Answer:
     """Ask the metrics listener of this context."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
@@ -176,7 +176,7 @@ async def scraped(here: Context, method: str = "GET", path: str = "/metrics", *h
         scrape.start(listening)
         async with asyncio.timeout(PATIENCE_SECONDS):
             reader, writer = await asyncio.open_connection(*address)
-            lines = [f"{method} {path} HTTP/1.1", "Host: x", "Connection: close", *headers, "", ""]
+            lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close", *headers, "", ""]
             writer.write("\r\n".join(lines).encode())
             answer = Answer(await reader.read())
         writer.close()
@@ -203,6 +203,16 @@ async def test_there_is_one_path_to_look_at(method: str, path: str, status: int)
     assert answer.status == status
     if method == "HEAD":
         assert answer.body == b""
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("[fdaa:0:18::9]:9091", 200), ("private-svc.internal:9091", 200), ("evil.example", 421), ("u@x", 421)],
+)
+async def test_a_strangers_name_for_our_address_shows_no_metrics(host: str, status: int) -> None:
+    answer = await scraped(context(seen_as("fdaa:0:18::9")), host=host)
+    assert answer.status == status
+    assert ("private_svc_" in answer.text) is (status == 200)
 
 
 async def test_a_scrape_leaves_no_trace_in_the_accounts() -> None:

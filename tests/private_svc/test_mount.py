@@ -1,4 +1,4 @@
-"""Your own application under /app/: how it is found, where it stands, how it leaves, and what is said when it fails."""
+"""Your own application: how it is found, where it stands, how it leaves, and what is said when it fails."""
 
 from __future__ import annotations
 
@@ -6,23 +6,33 @@ import asyncio
 import socket
 import sys
 import textwrap
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import ClientSession, WSCloseCode, WSMsgType
 
+from tests.private_svc.making import FLY
 from tests.private_svc.process import PATIENCE_SECONDS, Running, run
-from tests.private_svc.site import PROXY, site
+from tests.private_svc.site import PROXY, Answer, site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from aiohttp.pytest_plugin import AiohttpClient
+
     from tests.private_svc.site import Site
 
     Write = Callable[[str], str]
 
-HEAD = "from aiohttp import web\nfrom private_svc.web.caller import caller_of\n"
+OWN = {
+    "Content-Security-Policy": "default-src 'self'",
+    "Referrer-Policy": "unsafe-url",
+    "X-Content-Type-Options": "sniff",
+    "Server": "Shop/1",
+}
+HEAD = f"from aiohttp import web\nfrom private_svc.web.caller import caller_of\nOWN = {OWN}\n"
 APP = """
 seen = []
 
@@ -33,8 +43,8 @@ async def change(request):
     seen.append(await request.text())
     return web.Response(status=201)
 
-async def own_policy(request):
-    return web.Response(headers={"Content-Security-Policy": "default-src 'self'"})
+async def own_headers(request):
+    return web.Response(headers={**OWN, "X-Machine-Id": "forged", "Server-Timing": "forged"})
 
 async def echo(request):
     websocket = web.WebSocketResponse()
@@ -63,7 +73,7 @@ def make():
     web_app = web.Application(middlewares=[stamp])
     web_app.cleanup_ctx.append(life)
     web_app.on_shutdown.append(shutting_down)
-    web_app.add_routes([web.get("/", index), web.post("/", change), web.get("/own", own_policy), web.get("/ws", echo)])
+    web_app.add_routes([web.get("/", index), web.post("/", change), web.get("/own", own_headers), web.get("/ws", echo)])
     return web_app
 
 async def make_async():
@@ -164,10 +174,127 @@ async def test_a_name_that_is_not_ours_never_reaches_it(write: Write) -> None:
         assert (await reader.read()).startswith(b"HTTP/1.1 421 ")
 
 
-async def test_its_own_content_security_policy_is_kept_and_else_it_cannot_be_framed(write: Write) -> None:
+async def test_its_own_headers_are_kept_and_else_it_cannot_be_framed(write: Write) -> None:
     async with site(APP=f"{write(APP)}:make") as here:
-        assert (await here.ask("/app/own")).headers["content-security-policy"] == "default-src 'self'"
-        assert "frame-ancestors 'none'" in (await here.ask("/app/")).headers["content-security-policy"]
+        own = (await here.ask("/app/own")).headers
+        others = (await here.ask("/app/")).headers
+    assert {name: own[name.lower()] for name in OWN} == OWN
+    assert own["x-machine-id"] == FLY["FLY_MACHINE_ID"], "the proof is always the service's"
+    assert "age;dur=" in own["server-timing"]
+    assert "frame-ancestors 'none'" in others["content-security-policy"]
+    assert (others["referrer-policy"], others["x-content-type-options"]) == ("same-origin", "nosniff")
+    assert others["server"] == "private-svc", "and not which aiohttp it is"
+
+
+@pytest.mark.parametrize("path", ["/app/", "/"])
+@pytest.mark.parametrize("limit", [10, 3_000_000])
+async def test_its_limit_for_bodies_holds_in_both_directions(write: Write, path: str, limit: int) -> None:
+    module = write(f"""
+        async def size(request):
+            return web.Response(text=str(len(await request.read())))
+        def make():
+            web_app = web.Application(client_max_size={limit})
+            web_app.router.add_post("/", size)
+            return web_app
+    """)
+    async with site(APP=f"{module}:make", APP_PATH=path) as here:
+        for size, status in ((limit, 200), (limit + 1, 413)):
+            reader, writer = await here.open()
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {size}\r\n\r\n"
+            writer.write(head.encode() + bytes(size))
+            assert Answer(await reader.read()).status == status, size
+
+
+@pytest.mark.parametrize("path", ["/shop/", "/shop/admin/"])
+async def test_it_can_be_mounted_elsewhere(write: Write, path: str) -> None:
+    async with site(APP=f"{write(APP)}:make", APP_PATH=path) as here:
+        assert (await here.ask(path)).text == f"{path} loopback ::1\n"
+        assert (await here.ask(path.rstrip("/"))).headers["location"] == path
+        assert (await here.ask("/app/")).status == 404
+        assert (await here.ask("/")).text.startswith("Machine "), "the panel is where it was"
+
+
+async def test_it_can_have_every_path_and_then_all_that_is_ours_but_healthz_is_elsewhere(write: Write) -> None:
+    text = APP.replace('web.get("/ws", echo)', 'web.get("/ws", echo), web.get("/{tail:.*}", index)')
+    async with site(APP=f"{write(text)}:make", APP_PATH="/") as here:
+        for path in (
+            "/",
+            "/whoami",
+            "/api/status",
+            "/static/panel.css",
+            "/flycast-probe.pyz",
+            "/app/",
+            "/_x",
+            "/healthz/",
+        ):
+            assert (await here.ask(path)).text == f"{path} loopback ::1\n"
+        assert (await here.ask("/healthz")).text == "ok\n"
+        assert (await here.ask("/_/")).text.startswith("Machine ")
+        assert (await here.ask("/_?a=1")).headers["location"] == "/_/?a=1"
+        assert (await here.ask("/%5F/whoami")).status == (await here.ask("/_/whoami")).status == 200
+        assert (await here.ask("/_/api/status")).text.startswith('{"schema_version"')
+        assert (await here.ask("/_/static/panel.css")).status == 200
+        assert (await here.ask("/_/nope")).status == 404
+        assert "no-referrer" in (await here.ask("/_/nope")).headers["referrer-policy"]
+
+
+async def test_its_middlewares_see_its_own_requests_alone(write: Write) -> None:
+    async with site(APP=f"{write(APP)}:make", APP_PATH="/") as here:
+        assert "x-own" in (await here.ask("/")).headers
+        assert "x-own" not in (await here.ask("/_/")).headers
+
+
+async def test_without_an_application_the_panel_stays_where_it_is() -> None:
+    async with site(APP_PATH="/") as here:
+        assert (await here.ask("/")).text.startswith("Machine ")
+
+
+async def test_a_route_of_yours_can_need_the_token(write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    module = write("""
+        from private_svc.web.admin_token import require_token
+        async def change(request):
+            require_token(request)
+            return web.Response(text="changed")
+        async def named(request):
+            require_token(request, "change the price")
+            return web.Response(text="changed")
+        def make():
+            web_app = web.Application()
+            web_app.add_routes([web.post("/", change), web.post("/named", named)])
+            return web_app
+    """)
+    caplog.set_level("INFO", "private_svc")
+    token = "correct-horse-battery-staple"  # noqa: S105 - it opens nothing but this test
+    async with site(APP=f"{module}:make", ADMIN_TOKEN=token) as here:
+        assert (await here.ask("/app/", method="POST")).status == 401
+        assert (await here.ask("/app/", "X-Admin-Token: wrong", method="POST")).status == 401
+        assert (await here.ask("/app/named", f"X-Admin-Token: {token}", method="POST")).text == "changed"
+    audits = [record.__dict__["fields"] for record in caplog.records if record.getMessage() == "audit"]
+    assert [(audit["action"], audit["outcome"]) for audit in audits] == [
+        ("POST /app/", "no_token"),
+        ("POST /app/", "wrong_token"),
+        ("change the price", "accepted"),
+    ]
+    async with site(APP=f"{module}:make") as here:
+        assert (await here.ask("/app/", f"X-Admin-Token: {token}", method="POST")).status == 403, "none is set"
+
+
+async def test_in_a_test_of_the_application_alone_nobody_has_the_token(
+    write: Write, aiohttp_client: AiohttpClient
+) -> None:
+    module = import_module(
+        write("""
+        from private_svc.web.admin_token import require_token
+        async def change(request):
+            require_token(request)
+        def make():
+            web_app = web.Application()
+            web_app.router.add_post("/", change)
+            return web_app
+    """)
+    )
+    client = await aiohttp_client(module.make())
+    assert (await client.post("/", headers={"X-Admin-Token": "x" * 16})).status == 403
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from private_svc.web.origin import is_cross_site, is_our_name
@@ -46,10 +48,45 @@ def test_a_name_that_no_stranger_can_own_is_ours(host: str) -> None:
         "sub.panel.example.com",
         "other-app.fly.dev",
         "127.0.0.1@evil.example",
+        "evil.com#.flycast",
+        "evil.com/.flycast",
+        "evil.com?.flycast",
+        "evil.com\\.flycast",
+        "evil.com .flycast",
+        "evil.com,x.flycast",
+        "evil.com;.flycast",
+        "evil.com%00.flycast",
+        "user:pw@evil.com",
+        "user@x",
+        "x@private-svc.flycast",
+        "a, b",
+        "a:b",
+        "a:123456",
+        "a:80:80",
+        "[::1",
+        "::1]",
+        "[x]",
+        "[127.0.0.1.evil.example]",
+        "[::1]evil.example",
+        "[fe80::1%eth0]",
+        "\u0661.flycast",
+        "\udcff.flycast",
+        f"{'x' * 8000}.flycast",
     ],
 )
 def test_any_other_name_is_not(host: str) -> None:
     assert not is_our_name(host, ("panel.example.com",))
+
+
+def test_no_name_of_a_callers_size_is_remembered() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(300):
+            assert not is_our_name(f"{number}.{'x' * 8000}.example", ())
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 200_000
 
 
 @pytest.mark.parametrize("site", ["same-origin", "Same-Origin", "none"])

@@ -164,7 +164,7 @@ def test_the_page_obeys_its_policy_and_links_relative_to_where_it_is_mounted() -
         assert tag not in {"style", "iframe", "object", "base"}
         assert not any(name == "style" or name.startswith("on") for name in attributes), attributes
         for link in (attributes.get("src"), attributes.get("href")):
-            assert link is None or re.fullmatch(r"\./|[a-z][a-z./]*", link), link
+            assert link is None or re.fullmatch(r"[a-z.][a-z./-]*", link), link
     assert not re.search(r"""fetch\(["'`]/""", static_file("panel.js"))
 
 
@@ -180,7 +180,7 @@ def test_every_placeholder_is_filled_in_and_each_is_used() -> None:
 
 
 def test_the_command_that_puts_the_machine_to_sleep_goes_where_the_reader_came_from() -> None:
-    command = 'curl -X POST -H "Authorization: Bearer $ADMIN_TOKEN" my-app.flycast/_/api/sleep'
+    command = 'curl -X POST -H "X-Admin-Token: $ADMIN_TOKEN" my-app.flycast/_/api/sleep'
     assert rows("sleep", status()) == [["by hand", command]]
     assert "<form" in as_html(status(), URL)
 

@@ -11,7 +11,7 @@ import pytest
 
 from private_svc.activity import Greeted
 from private_svc.ingress import Ingress
-from tests.private_svc.making import FLY
+from tests.private_svc.making import FLY, PLATFORM
 from tests.private_svc.process import PATIENCE_SECONDS
 from tests.private_svc.site import PROXY, Answer, site, until
 from tests.private_svc.test_negotiate import BROWSER
@@ -127,6 +127,47 @@ async def test_what_came_through_a_public_address_is_refused_counted_and_told_wh
         page = (await here.ask("/", "Fly-Client-IP: fdaa:0:18::9", f"Accept: {BROWSER}")).text
     assert status["refused"] == status["requests"]["public"] == len(PATHS)
     assert f"{len(PATHS)} requests came through a public address" in page
+
+
+async def test_on_fly_a_caller_of_unknown_origin_is_refused_told_how_to_be_let_in_and_health_checks_are_answered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with site("10.1.2.3") as here:
+        for path in PATHS:
+            answer = await here.ask(path, "Fly-Client-IP: 203.0.113.7")
+            assert answer.status == (200 if path == "/healthz" else 403), path
+            assert path == "/healthz" or "add its network to PLATFORM_NETWORKS" in answer.text
+        assert here.activity.refused == 0, "that counts public callers"
+        assert not here.activity.requests[Ingress.PUBLIC]
+    (refused,) = [record.__dict__["fields"] for record in caplog.records if record.getMessage() == "refused"]
+    assert (refused["ingress"], refused["client"]) == ("unknown", "10.1.2.3")
+    assert "PLATFORM_NETWORKS" in refused["fix"]
+
+
+@pytest.mark.parametrize(("private_only", "networks"), [("0", PLATFORM), ("1", f"{PLATFORM},10.1.0.0/16")])
+async def test_an_unknown_network_that_was_allowed_is_served(private_only: str, networks: str) -> None:
+    async with site("10.1.2.3", PRIVATE_ONLY=private_only, PLATFORM_NETWORKS=networks) as here:
+        assert (await here.ask("/", "Fly-Client-IP: fdaa:0:18::9")).status == 200
+
+
+async def test_off_fly_every_caller_that_is_not_public_is_served() -> None:
+    async with site("10.1.2.3", fly={}) as here:
+        assert (await here.ask("/")).status == 200
+
+
+async def test_an_answer_that_nobody_was_there_to_see_is_logged_as_499(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "private_svc")
+    async with site() as here:
+        _, writer = await here.open()
+        writer.write(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+        await here.entered.wait()
+        writer.close()
+        await until(lambda: not here.activity.visits)
+        here.release.set()
+        await until(lambda: here.activity.answers)
+    assert dict(here.activity.answers) == {(Ingress.LOOPBACK, 499): 1}
+    statuses = [record.__dict__["fields"]["status"] for record in caplog.records if record.getMessage() == "request"]
+    assert statuses == [499]
 
 
 async def test_refusals_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:

@@ -22,7 +22,7 @@ from shell.phases import Edge, open_connection
 from shell.resolve import Resolver
 from shell.screen import Screen
 from tests.shell.scripted_dns import raw_text, records
-from tests.shell.scripted_http import ScriptedServer, answering, closing, saying
+from tests.shell.scripted_http import ScriptedServer, answering, closing, read_request, saying
 from tests.shell.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -99,6 +99,20 @@ def well() -> dict[tuple[str, int], Handler]:
         (PRIVATE_IP, 8080): BLUEPRINT,
         (PRIVATE_IP, 1848): greeting,
     }
+
+
+def below_another_path(connection: socket.socket) -> None:
+    """Be the service where an application has every path."""
+    is_ours = b" /_/api/status " in read_request(connection)
+    body = STATUS if is_ours else b"<html>"
+    connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+
+def test_the_service_is_recognised_where_an_application_has_every_path(nameserver: ScriptedDns) -> None:
+    servers = well() | {(FLYCAST_IP, 80): below_another_path, (PRIVATE_IP, 8080): below_another_path}
+    findings = Network(nameserver, servers).climb()
+    assert [finding.verdict for finding in findings] == [Verdict.OK] * 11, findings
+    assert any("/_/api/status" in finding.did for finding in findings)
 
 
 def test_a_private_app_is_well_on_every_rung(nameserver: ScriptedDns) -> None:

@@ -178,6 +178,8 @@ def test_every_fault_has_a_cause_and_a_command_without_gaps(fault: Fault) -> Non
         (b'{"you": {"ingress": "flycast"}, "requests": {"public": "3"}, "refused": 1}', 200, ServiceView("flycast", 1)),
         (LISTENERS, 200, ServiceView("flycast", 0, frozenset({8080}))),
         (b"403: this service is private, and you came in through a public address", 403, ServiceView("public")),
+        (b"403: this service is private, and it does not know the network that", 403, ServiceView("unknown")),
+        (b"403: this service is private, so are we", 403, None),
         (b"403: not for you", 403, None),
         (b"<html>", 200, None),
         (b'{"you": "flycast"}', 200, None),

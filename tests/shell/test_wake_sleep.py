@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,7 +19,10 @@ from shell.wake.proof import Proof
 from shell.wake.put_to_sleep import Sandman, token_from
 from shell.wake.run import run
 from tests.shell.scripted_app import TOKEN, ScriptedApp
-from tests.shell.scripted_http import ScriptedServer, answering, saying
+from tests.shell.scripted_http import ScriptedServer, answering, read_request, saying
+
+if TYPE_CHECKING:
+    import socket
 
 A1, B2 = ListedMachine("a1", "ams"), ListedMachine("b2", "cdg")
 UP, HALF = AppView((A1, B2), (A1, B2)), AppView((A1, B2), (B2,))
@@ -96,6 +100,36 @@ def test_an_answer_that_names_no_machine_of_the_app_ends_it(raw: bytes, words: s
     with ScriptedServer(saying(raw)) as server, pytest.raises(NotWellError) as caught:
         sandman(server.port).ask(UP)
     assert words in str(caught.value)
+
+
+NOT_OURS = ("404 Not Found", b"404: nothing here"), ("200 OK", b"<html>"), ("401 Unauthorized", b'{"detail": "log in"}')
+
+
+@pytest.mark.parametrize(("status", "body"), NOT_OURS)
+def test_where_an_application_has_every_path_the_service_is_asked_below_its_own(status: str, body: bytes) -> None:
+    heads: list[bytes] = []
+
+    def ours(connection: socket.socket) -> None:
+        heads.append(read_request(connection))
+        connection.sendall(accepting("a1"))
+
+    with ScriptedServer(answering(body, status=status), ours) as server:
+        asks = sandman(server.port)
+        assert asks.ask(UP) == "asked a1 to stop"
+        asks.ask(AppView((A1, B2), ()))
+        asks.ask(UP)
+    assert [head.split()[1] for head in heads] == [b"/_/api/sleep"] * 2, "and only there from then on"
+
+
+@pytest.mark.parametrize(("status", "body"), NOT_OURS)
+def test_an_app_that_is_not_the_service_is_refused_with_its_first_answer(status: str, body: bytes) -> None:
+    with (
+        ScriptedServer(answering(body, status=status), answering(status="404 Not Found")) as server,
+        pytest.raises(NotWellError) as caught,
+    ):
+        sandman(server.port).ask(UP)
+    assert f"/api/sleep: {status[:3]}: " in str(caught.value)
+    assert "/_/" not in str(caught.value)
 
 
 def test_a_service_that_repeats_the_token_does_not_get_it_shown() -> None:

@@ -88,7 +88,7 @@ function confirm(event) {
 async function sleep({ mode, token }) {
   element("result").textContent = "Sent …";
   const headers = {
-    Authorization: `Bearer ${token}`,
+    "X-Admin-Token": token, // Authorization may be that of a login
     "Fly-Force-Instance-Id": element("machine").dataset.machine, // of several Machines, the one that is shown
   };
   try {

@@ -4,6 +4,8 @@ Rules (docs/fly.md, "Proxy" and "Who is calling")
 - Flycast has no certificate: a redirect to https is a closed door, and so are ports with TLS where no plain port leads
   to the same place.
 - An app without a service, or a service without a port, has no Flycast door at all.
+- Only the http handler overwrites `Fly-Client-IP`, by which the blueprint's service tells callers apart. Behind a port
+  without it, a caller writes that header itself.
 - A PROXY preface is read by who expects it and spoils the stream for who does not.
 """
 
@@ -41,6 +43,11 @@ PROXY_PROTO = error(
     "proxy-proto",
     "Where one side sends the PROXY preface and the other does not expect it, or the reverse, every connection breaks.",
 )
+FORGED_CLIENT = error(
+    "forged-client",
+    "Without the http handler Fly Proxy passes Fly-Client-IP on as the caller wrote it: a public caller passes for one "
+    "on your private network.",
+)
 PROXY_PROTO_VERSION = error("proxy-proto-version", "A preface of a version nobody knows is not read.")
 RULES = (
     FORCE_HTTPS,
@@ -52,6 +59,7 @@ RULES = (
     UDP_HANDLERS,
     PROXY_PROTO,
     PROXY_PROTO_VERSION,
+    FORGED_CLIENT,
 )
 
 
@@ -67,6 +75,7 @@ def findings(subject: Subject) -> Iterator[Finding]:
         for port in service.ports:
             yield from _of_entry(service, port)
         yield from _preface(subject, service)
+        yield from _forged_client(subject, service)
 
 
 def _of_service(service: Service, plain: set[int]) -> Iterator[Finding]:
@@ -127,6 +136,16 @@ def _preface(subject: Subject, service: Service) -> Iterator[Finding]:
             message = f"expected both sides to agree, got {'a' if sends else 'no'} PROXY preface sent, and {reader}"
             fix = 'both or neither: handlers = ["proxy_proto"] and HELLO_PROXY_PROTOCOL = "on"'
             yield PROXY_PROTO.broken(f"{port.where}.handlers", message, fix)
+
+
+def _forged_client(subject: Subject, service: Service) -> Iterator[Finding]:
+    if not subject.is_blueprint or service.internal_port != subject.bound_port("PORT"):
+        return
+    for port in service.ports:
+        if "http" not in port.handlers:
+            got = ", ".join(port.handlers)[:60] or "none"
+            message = f"expected the http handler in front of PORT {service.internal_port}, got {got}"
+            yield FORGED_CLIENT.broken(f"{port.where}.handlers", message, 'handlers = ["http"]')
 
 
 def _list(words: tuple[str, ...]) -> str:

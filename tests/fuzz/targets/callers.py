@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from private_svc.ingress import Here, Ingress, classify
-from private_svc.web.actions import Mode, _mode, _token
+from private_svc.web.actions import Mode, _mode
+from private_svc.web.admin_token import _token
 from private_svc.web.negotiate import negotiate
 from private_svc.web.origin import is_cross_site, is_our_name
 from tests.fuzz.target import Broken, kind, pure
@@ -31,7 +32,7 @@ def _check(data: bytes) -> Hashable:
     caller = classify("172.16.0.1", "172.19.0.2", (text,), _HERE)
     if caller.ingress is not Ingress.UNKNOWN:
         raise Broken(f"a header made {caller.ingress} of a stranger")
-    return _asked(data), _token(text) is None, sites, ours, negotiate(text)
+    return _asked(data), _token({"Authorization": text}) is None, sites, ours, negotiate(text)
 
 
 def _asked(data: bytes) -> Hashable:

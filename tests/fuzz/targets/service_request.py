@@ -46,7 +46,7 @@ async def _serving() -> AsyncIterator[AsyncCheck]:
     listening.setblocking(False)
     port = listening.getsockname()[1]
     await admin.start(listening)
-    server = admin._runner.server  # noqa: SLF001 - to stand before everything that sees requests
+    server = admin._runners[-1].server  # noqa: SLF001 - to stand before everything that sees requests
     if server is None:
         raise RuntimeError("expected a server after start(), got None")
     answer = server.request_handler
