@@ -77,7 +77,7 @@ FILES_SHOWN = [
 
 
 def test_the_files_that_adapting_shows_are_the_ones_that_are_tested() -> None:
-    examples = ("flags", "locks", "team_login", "signed_user")
+    examples = ("flags", "team_login", "signed_user", "locks")
     files = [f"tests/examples/{name}.py" for example in examples for name in (example, f"test_{example}")]
     assert [shown[1] for shown in FILES_SHOWN] == files
     for shown in FILES_SHOWN:

@@ -46,7 +46,8 @@ class Site:
         self.ended = asyncio.Event()
         self.writers: list[asyncio.StreamWriter] = []
 
-    async def held(self, _: web.Request) -> web.Response:
+    async def held(self, request: web.Request) -> web.Response:
+        self.held_request = request
         self.entered.set()
         await self.release.wait()
         return web.Response(text="done\n")

@@ -21,7 +21,7 @@ if "bundled" in sys.argv:
     from private_svc import bundle
     bundle.use()
 loaders = set()
-for name in ("aiohttp", "aiohttp.web", "asyncio", "private_svc.lifecycle", "private_svc.web.page"):
+for name in ("aiohttp", "aiohttp.web", "asyncio", "private_svc.life", "private_svc.web.rendering"):
     module = importlib.import_module(name)
     loaders.add(type(module.__loader__).__module__)
     print(name, module.__file__, module.__cached__, getattr(module, "__path__", None), module.__package__)
@@ -72,7 +72,7 @@ def test_all_that_the_first_answer_needs_comes_out_of_the_bundle(image: Path, mo
     monkeypatch.chdir(image)
     told, maps = make_bundle.first_answer()
     _, modules, libraries = index_of(image)
-    assert {"asyncio", "aiohttp.web", "private_svc.lifecycle", "private_svc.web.page"} <= modules.keys() & {
+    assert {"asyncio", "aiohttp.web", "private_svc.life", "private_svc.web.rendering"} <= modules.keys() & {
         *make_bundle.imported(told)
     }
     _, _, after = told.partition(f"import '{bundle.__name__}'")

@@ -17,7 +17,6 @@ BAD = {
     "IDLE_EXIT_SECONDS": ["", "-1", "1.5", "86401"],
     "IDLE_ACTION": ["", "stop", "Exit"],
     "APP": ["", "module", ":factory", "module:", "a-b:c", "a:b:c", "a.b:c d"],
-    "RAW": ["", "module", ":handler", "module:", "a-b:c"],
     "APP_PATH": [
         "",
         "app",
@@ -40,6 +39,7 @@ BAD = {
         "/healthz/",
         "/flycast-probe.pyz/",
     ],
+    "RAW": ["", "module", ":handler", "module:", "a-b:c"],
     "AUTH": ["", "module", ":check", "module:", "a:b:c"],
     "LOG_FORMAT": ["", "JSON", "xml"],
 }
