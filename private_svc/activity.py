@@ -87,10 +87,15 @@ class Activity:
     def begin(self, visit: Visit, doing: str, *, is_work: bool) -> None:
         """Note that a connection waits for something."""
         self.done(visit)
-        visit.doing, visit.doing_since_s, visit.is_work = doing, clock(), is_work
+        visit.doing, visit.doing_since_s = doing, clock()
         if is_work:
-            self.working += 1
-            self.quiet.clear()
+            self.works(visit)
+
+    def works(self, visit: Visit) -> None:
+        """Note that what a connection waits for is work."""
+        visit.is_work = True
+        self.working += 1
+        self.quiet.clear()
 
     def done(self, visit: Visit) -> None:
         """Note that a connection has got what it waited for."""

@@ -25,6 +25,10 @@ def configure(log_format: str, stream: TextIO | None) -> None:
     handler.setFormatter(TextFormatter() if text else JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     _LOGGER.setLevel(logging.INFO)
+    # No format of ours shows the thread, the process or the task, so no record looks them up.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    if sys.version_info >= (3, 12):
+        logging.logAsyncioTasks = False
     logging.raiseExceptions = False  # a record that cannot be shown must not turn every request into a traceback
 
 

@@ -177,10 +177,14 @@ class Connection(asyncio.Protocol):
         """Return who is connected, given every value of a request's Fly-Client-IP."""
         return self._listener.context.who(*self._ends, fly_client_ip)
 
-    def request_began(self, caller: Caller, doing: str, *, is_work: bool) -> None:
-        """Note who sent the request in flight, and what they wait for."""
+    def request_began(self, caller: Caller, doing: str) -> None:
+        """Note who sent the request in flight, and what they wait for; it is no work yet."""
         self.visit.caller = caller
-        self._listener.context.activity.begin(self.visit, doing, is_work=is_work)
+        self._listener.context.activity.begin(self.visit, doing, is_work=False)
+
+    def request_is_work(self) -> None:
+        """Note that the request in flight is work."""
+        self._listener.context.activity.works(self.visit)
 
     def request_handed(self, request: web.BaseRequest) -> None:
         """Note that `request` is about to be handled; raise `ConnectionResetError` when its caller has left."""
@@ -197,7 +201,8 @@ class Connection(asyncio.Protocol):
         more_may_come = bool(self._held) or not self._said_all
         if self.state is State.BUSY and may_stay and more_may_come and self._body_fault is None:
             self._is_answered = True
-            self._wait(LINGER_SECONDS)  # for what is left of a body that nobody wanted
+            if not self._body.is_complete:
+                self._wait(LINGER_SECONDS)  # for what is left of a body that nobody wanted
             self._go_idle_when_over()
             return
         self._move(Event.LAST_ANSWER)

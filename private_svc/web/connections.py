@@ -78,7 +78,8 @@ class Connections:
 
     def moved(self, connection: Connection) -> None:
         """Forget a connection that is closed; close one that has its answer while leaving."""
-        self._changed.set()
+        if self._is_leaving:
+            self._changed.set()
         if connection.state is State.CLOSED:
             del self._open[connection]
             self.context.activity.leave(connection.visit)

@@ -82,8 +82,7 @@ class Front:
         about_health = part is self._health
         turned_away = caller.ingress in self._turned_away
         path = health.PATH if about_health else _path(request)
-        doing = f"{request.method} {path}"
-        connection.request_began(caller, doing, is_work=False)
+        connection.request_began(caller, f"{request.method} {path}")
         request[ADMIN_TOKEN] = self.token
         refusal = await guard.first_refusal(part.checks, request, caller)
         if refusal is not None:
@@ -91,7 +90,7 @@ class Front:
         else:
             # Only now it is work: a caller that is refused must not keep an idle Machine up.
             if not (about_health or caller.ingress is Ingress.PLATFORM):
-                connection.request_began(caller, doing, is_work=True)
+                connection.request_is_work()
             response = await part.answer(request)
         status = response.status if response.prepared or request.transport is not None else CALLER_GONE
         self._activity.answers[caller.ingress, status] += 1

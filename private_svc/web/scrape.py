@@ -50,7 +50,7 @@ class Scrape:
         if connection is None:
             raise TypeError("expected a request of this service's own listener")
         caller = connection.caller(())
-        connection.request_began(caller, f"{request.method} {request.path[:100]}", is_work=False)
+        connection.request_began(caller, f"{request.method} {request.path[:100]}")
         refusal = await guard.first_refusal(self._checks, request, caller)
         response = refusal or await self._scraped(request)
         mark(response.headers, self._context)

@@ -246,7 +246,8 @@ class Few:
     async def answer(self, request: web.BaseRequest) -> web.Response:
         connection = connection_of(request)
         assert connection is not None
-        connection.request_began(connection.caller(()), request.path, is_work=True)
+        connection.request_began(connection.caller(()), request.path)
+        connection.request_is_work()
         if request.path != "/quick":
             self.entered.set()
             await self.release.wait()
