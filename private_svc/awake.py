@@ -1,14 +1,14 @@
-"""How long this Machine was awake, told apart from how long it was suspended.
+"""How long this Machine was awake, and how long it was suspended.
 
-A suspended Machine notices nothing; afterwards one of the clocks has made a step that nobody saw pass:
+A suspended Machine notices nothing. After the resume, one of its clocks has made a step:
 
 - the steady clock, when the process was stopped and the kernel was not (SIGSTOP, a freezer);
 - the wall clock alone, when the whole Machine was a snapshot and its clock was set right on resume (docs/fly.md,
-  "Sleep and wake": it may lag for seconds). Somebody who sets the clock forward looks the same.
+  "Sleep and wake": it may lag for seconds). A clock that somebody sets forward looks the same.
 
-So whoever wants to know looks often; a step larger than `STEP_SECONDS` between two looks is a resume. A clock that is
-set back is no resume, nor is one that only makes up for what it lagged. The first look only takes the time: importing
-for long is not sleeping.
+So the clocks are read often, and a step larger than `STEP_SECONDS` between two readings is a resume. A clock that is
+set back is no resume, nor is one that only makes up for what it lagged. The first reading is no more than a start: a
+process that imports for long was not suspended.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from private_svc.boot import clock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LOOK_SECONDS = 1.0  # how often departure.py looks
-STEP_SECONDS = 5.0  # a loop that is merely busy is not suspended
+CHECK_SECONDS = 1.0  # how often departure.py reads the clocks
+STEP_SECONDS = 5.0  # an event loop that is merely busy makes smaller steps
 
 
 class Awake:
@@ -32,20 +32,20 @@ class Awake:
         self._steady_clock = steady_clock
         self._wall_clock = wall_clock
         self._last_s: float | None = None
-        self._most_ahead_s = 0.0  # the wall clock, of the steady one
+        self._most_ahead_s = 0.0  # how far the wall clock has been ahead of the steady clock, at most
         self._resumed_s: float | None = None
-        self._passed_here_s = 0.0  # of the time suspended, what the steady clock counted
+        self._passed_here_s = 0.0  # the part of the suspended time that the steady clock counted
         self.resumes = 0
         self.suspended_seconds = 0.0
 
     @property
     def resumed_s(self) -> float | None:
-        """When the last resume was noticed, or None; looks first, so that the first answer after it tells."""
-        self.look()
+        """When the last resume was noticed, or None; reads the clocks, for the first answer after a resume."""
+        self.read_clocks()
         return self._resumed_s
 
-    def look(self) -> bool:
-        """Return whether the Machine was suspended since the last look."""
+    def read_clocks(self) -> bool:
+        """Return whether the Machine was suspended since the last reading."""
         now_s = self._steady_clock()
         ahead_s = self._wall_clock() - now_s
         if self._last_s is None:

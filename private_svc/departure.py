@@ -14,7 +14,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from private_svc import logs
-from private_svc.awake import LOOK_SECONDS
+from private_svc.awake import CHECK_SECONDS
 from private_svc.boot import clock
 
 if TYPE_CHECKING:
@@ -88,17 +88,17 @@ async def watch_idle_time(
     departure: Departure,
     suspender: Suspender,
     serving: asyncio.Task[Any],
-    look_seconds: float = LOOK_SECONDS,
+    check_seconds: float = CHECK_SECONDS,
 ) -> None:
-    """From when we serve until we leave, look every `look_seconds` for a resume, and for enough idle time to leave."""
+    """From when we serve until we leave, check every `check_seconds` for a resume and for enough idle time."""
     await asyncio.wait([serving])
     awake, limit_seconds = context.awake, context.config.idle_exit_seconds
-    awake.look()
+    awake.read_clocks()
     since_s = clock()  # idle time is counted from here on
     logged_seconds = awake.suspended_seconds
     while not departure.decided:
-        await asyncio.sleep(look_seconds)
-        awake.look()
+        await asyncio.sleep(check_seconds)
+        awake.read_clocks()
         if awake.suspended_seconds > logged_seconds:  # noticed just now, or by a request
             logs.event("resumed", suspended_seconds=round(awake.suspended_seconds - logged_seconds, 1))
             logged_seconds = awake.suspended_seconds

@@ -17,13 +17,13 @@ class Clocks:
         self.steady_s = 1000.0
         self.wall_s = 1.7e9
         self.awake = Awake(lambda: self.steady_s, lambda: self.wall_s)
-        self.awake.look()
+        self.awake.read_clocks()
 
     def step(self, steady_s: float, wall_s: float) -> bool:
         """Move both; return what a look makes of it."""
         self.steady_s += steady_s
         self.wall_s += wall_s
-        return self.awake.look()
+        return self.awake.read_clocks()
 
 
 @pytest.mark.parametrize(("steady_s", "wall_s"), [*product(STEADY_STEPS_S, WALL_STEPS_S)])
@@ -67,7 +67,7 @@ def test_a_long_boot_is_not_taken_for_a_suspension() -> None:
     now_s = 0.0
     awake = Awake(lambda: now_s, lambda: now_s)
     now_s += 30.0  # importing
-    assert not awake.look()
+    assert not awake.read_clocks()
     assert awake.resumed_s is None
 
 

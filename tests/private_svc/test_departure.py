@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from private_svc.context import Context
     from private_svc.web.admin import Admin
 
-LOOK_SECONDS = 0.02
+CHECK_SECONDS = 0.02
 SUSPEND = f"/v1/apps/private-%3Csvc%3E/machines/{FLY['FLY_MACHINE_ID']}/suspend"
 
 
@@ -73,7 +73,7 @@ class Watch:
         self.serving: asyncio.Task[Admin] = asyncio.create_task(self._serving())
         self.serve = asyncio.Event()
         self.watching = asyncio.create_task(
-            watch_idle_time(self.context, self.departure, self.suspender, self.serving, LOOK_SECONDS),
+            watch_idle_time(self.context, self.departure, self.suspender, self.serving, CHECK_SECONDS),
             name="the idle watch",
         )
         self.departure.if_it_fails(self.watching)
@@ -205,7 +205,7 @@ async def test_a_resume_is_told_once_with_its_length_whoever_noticed_it(tmp_path
             if suspended_seconds == 600.0:
                 assert awake.resumed_s is not None, "a request noticed first"
             assert await log.event("resumed") == {"suspended_seconds": suspended_seconds}
-        await asyncio.wait([made.watching], timeout=LOOK_SECONDS * 5)
+        await asyncio.wait([made.watching], timeout=CHECK_SECONDS * 5)
         assert log.rest() == []
         await made.ended()
 

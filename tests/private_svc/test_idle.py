@@ -51,9 +51,9 @@ def test_idle_time_begins_anew_with_serving_with_work_and_with_a_resume(
 ) -> None:
     now_s = 0.0
     awake = Awake(lambda: now_s, lambda: 0.0)
-    awake.look()
+    awake.read_clocks()
     now_s = resumed
-    awake.look()
+    awake.read_clocks()
     now_s = resumed + 1.0  # looks go on
     activity = Activity()
     activity.last_work_s = work_s
