@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from private_svc.machine import Machine
     from private_svc.peers import Peers
 
-    Kind = Literal["request", "WebSocket", "hello", "idle connection"]
+    Kind = Literal["request", "WebSocket", "hello", "session", "idle connection"]
 
 SCHEMA_VERSION = 1
 OPEN_SHOWN = 100
@@ -140,7 +140,7 @@ def _open(visit: Visit, *, is_you: bool) -> Open:
 
 def _kind(visit: Visit) -> Kind:
     if visit.listener == "hello":
-        return "hello"
+        return "session" if visit.doing == "session" else "hello"
     if visit.doing.startswith("WebSocket "):
         return "WebSocket"
     return "request" if visit.doing else "idle connection"
