@@ -28,7 +28,14 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from aiohttp import web
 
-from private_svc.web.framing import HEAD_AT_MOST, BadRequestError, SizedBody, check_beginning, read_head
+from private_svc.web.framing import (
+    HEAD_AT_MOST,
+    BadRequestError,
+    SizedBody,
+    check_beginning,
+    read_head,
+    without_empty_lines,
+)
 
 if TYPE_CHECKING:
     from private_svc.activity import Visit
@@ -228,7 +235,7 @@ class Connection(asyncio.Protocol):
     def _read_head(self, checked: int = 0) -> None:
         """Hand the next head to aiohttp once it is whole; the first `checked` bytes of it were looked at before."""
         if not checked:
-            self._held = self._held.lstrip(b"\r\n")  # RFC 9112 section 2.2
+            self._held = without_empty_lines(self._held)
         end = self._held.find(b"\r\n\r\n", max(0, checked - 3), HEAD_AT_MOST) + 4
         try:
             if end < 4:  # noqa: PLR2004 - not found

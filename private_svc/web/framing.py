@@ -42,6 +42,7 @@ _URL = re.compile(rb"(?i)https?://%b(?:[/?].*)?" % (_AUTHORITY % b"+"))
 _TUNNEL_TO = re.compile(_AUTHORITY % b"+")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _NOT_IN_A_HEAD = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_EMPTY_LINES = re.compile(rb"\A(?:\r\n)++")
 _NO_METHOD = re.compile(rb"(?!\Z|%b(?: |\Z))" % _TOKEN)
 _TRAILER = re.compile(_FIELD)
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[\t ]*;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
@@ -110,11 +111,18 @@ def read_head(data: bytes) -> Head:
     return Head(data, body, body.is_complete and (b"upgrade" in found or method == b"CONNECT"))
 
 
+def without_empty_lines(data: bytes) -> bytes:
+    """Return `data` without the empty lines that may stand before a request (RFC 9112 section 2.2)."""
+    return _EMPTY_LINES.sub(b"", data, 1)
+
+
 def check_beginning(data: bytes, checked: int = 0) -> None:
     """Raise `BadRequestError` when `data`, which is no whole head yet, cannot become one.
 
     The first `checked` bytes have been checked before.
     """
+    if data == b"\r":  # an empty line may stand before a request
+        return
     if _NO_METHOD.match(data) or _NOT_IN_A_HEAD.search(data, max(0, checked - 1)):
         raise _fault_of(data)
     if len(data) > LINE_AT_MOST and data.find(b"\r\n", 0, LINE_AT_MOST) < 0:

@@ -42,6 +42,8 @@ PAYLOADS = {
     "a request that closes, and another": Payload(LAST + GOOD, (200,)),
     "an HTTP/1.0 request, and another": Payload(b"GET /healthz HTTP/1.0\r\n\r\n" + GOOD, (200,)),
     "empty lines before a request": Payload(b"\r\n\r\n" + LAST, (200,)),
+    "a bare line feed before a request": Payload(b"\n" + GOOD, (400,)),
+    "a bare line feed between two requests": Payload(GOOD + b"\n" + GOOD, (200, 400)),
     "two hundred requests at once": Payload(GOOD * 199 + LAST, (200,) * 200),
     # versions: 9110 2.5, 9112 2.3
     "HTTP/2.0": Payload(b"GET /healthz HTTP/2.0\r\n" + HOST + END, (505,)),
