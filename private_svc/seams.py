@@ -9,12 +9,12 @@ import os
 import sys
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from private_svc.config import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 def load(setting: str, module_name: str, name: str) -> object:
@@ -37,6 +37,19 @@ def load(setting: str, module_name: str, name: str) -> object:
         if not hasattr(module, name):
             raise ConfigError([f"{setting}: expected {name} in {module_name}, got a module without that name"])
         return getattr(module, name)
+
+
+def check_arguments(setting: str, function: object, *names: str) -> None:
+    """Raise `ConfigError` that names `setting` unless `function` can be called with so many arguments."""
+    import inspect  # noqa: PLC0415 - needed where a setting names a function
+
+    try:
+        inspect.signature(cast("Callable[..., object]", function)).bind(*names)
+    except ValueError:  # a function in C does not tell
+        return
+    except TypeError as error:
+        asked = f"{getattr(function, '__name__', function)}({', '.join(names)})"
+        raise ConfigError([f"{setting}: {asked} cannot be called: {error}"]) from None
 
 
 @contextmanager

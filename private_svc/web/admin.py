@@ -21,7 +21,6 @@ from private_svc.web.front import Front, mark_panel
 from private_svc.web.marks import mark_application
 from private_svc.web.negotiate import Form, negotiate
 from private_svc.web.replies import json_line
-from private_svc.web.websockets import WebSockets
 
 if TYPE_CHECKING:
     import socket
@@ -71,7 +70,6 @@ class Admin:
         self._directory = directory
         self._caller_seconds = caller_seconds
         self.front = Front(context)
-        self._websockets = WebSockets()
         self._runners: list[Runner] = []
         self.web_app = web.Application()
         actions = Actions(context, departure, suspender)
@@ -107,7 +105,7 @@ class Admin:
         self._connections = Connections("admin", listening, server, context, self._caller_seconds)
         self._connections.start()
 
-    async def _start_app(self, app: tuple[str, str], login: guard.Check | None) -> Mounted:
+    async def _start_app(self, app: tuple[str, str], login: guard.Login | None) -> Mounted:
         """Start your application, in front of the panel where both have a path."""
         from private_svc.seams import blamed  # noqa: PLC0415 - see above
         from private_svc.web import mount  # noqa: PLC0415 - see above
@@ -124,8 +122,8 @@ class Admin:
 
     async def _run(self, web_app: web.Application, marker: Marker) -> web.Server:
         """Start an application; return what answers for it."""
-        web_app.on_response_prepare.extend((self.front.marking(marker), self._websockets.note))
-        web_app.on_shutdown.append(self._websockets.close)
+        web_app.on_response_prepare.append(self.front.marking(marker))
+        web_app.on_shutdown.append(self.front.websockets.close)
         runner = Runner(web_app, access_log=None, shutdown_timeout=CUT_SECONDS)
         self._runners.append(runner)
         await runner.setup()

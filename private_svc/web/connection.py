@@ -54,6 +54,8 @@ NEVER = float("inf")
 class State(StrEnum):
     """Where a connection is."""
 
+    __hash__ = str.__hash__  # a move looks it up; Enum's own is Python code
+
     IDLE = "idle"
     HEAD = "head"
     BUSY = "busy"
@@ -65,6 +67,8 @@ class State(StrEnum):
 
 class Event(StrEnum):
     """What happens to a connection."""
+
+    __hash__ = str.__hash__
 
     BYTES = "some bytes of a head"
     REQUEST = "a whole head"
@@ -90,6 +94,7 @@ MOVES = {
     **{(state, Event.LOST): State.CLOSED for state in (State.IDLE, State.HEAD, State.CLOSING)},
     **{(state, Event.LOST): State.ORPHAN for state in (State.BUSY, State.TUNNEL)},
 }
+RUNNING = (State.BUSY, State.TUNNEL)  # a caller waits for a handler
 AWAITED = (State.HEAD, State.BUSY, State.TUNNEL, State.ORPHAN)  # a drain waits for these
 
 
@@ -98,12 +103,13 @@ class Listener(Protocol):
 
     context: Context
     caller_seconds: float
+    is_leaving: bool
 
     def refusal(self, connection: Connection, error: BadRequestError, *, has_body: bool) -> bytes:
         """Return the answer to what is no request."""
 
     def moved(self, connection: Connection) -> None:
-        """Note that a connection is in another state."""
+        """Note that a connection is closed, or, while the listener is leaving, in another state."""
 
 
 class Connection(asyncio.Protocol):
@@ -118,7 +124,6 @@ class Connection(asyncio.Protocol):
         self.visit = visit
         self._ends = (peer, local)
         self.state = State.IDLE
-        self._since_s = self._loop.time()  # in this state
         self._deadline_s = NEVER
         self._timer: asyncio.TimerHandle | None = None  # due at the deadline, or before it
         self._held = b""  # what aiohttp has not got
@@ -155,7 +160,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Keep our half open while an answer may still be read."""
         self._said_all = True
-        if self.state not in {State.BUSY, State.TUNNEL} or not self._body.is_complete:
+        if self.state is not State.BUSY or not self._body.is_complete:
             return False
         self._wait(HALF_CLOSED_SECONDS)
         return True
@@ -195,14 +200,14 @@ class Connection(asyncio.Protocol):
 
     def request_handed(self, request: web.BaseRequest) -> None:
         """Note that `request` is about to be handled; raise `ConnectionResetError` when its caller has left."""
-        if self.state not in {State.BUSY, State.TUNNEL}:
+        if self.state not in RUNNING:
             raise ConnectionResetError("the caller left before its request was handled")
         self._request, self._has_asked = request, True
         if self._body_fault is not None:
             request.content.set_exception(self._body_fault)
 
-    async def request_ended(self, *, may_stay: bool) -> None:
-        """Note that an answer is out, or cannot be; where the connection may not stay, see its caller off."""
+    def request_ended(self, *, may_stay: bool) -> bool:
+        """Note that an answer is out, or cannot be; return whether its caller is to be seen off."""
         self._request = None
         self._listener.context.activity.done(self.visit)
         more_may_come = bool(self._held) or not self._said_all
@@ -211,22 +216,22 @@ class Connection(asyncio.Protocol):
             if not self._body.is_complete:
                 self._wait(LINGER_SECONDS)  # for what is left of a body that nobody wanted
             self._go_idle_when_over()
-            return
+            return False
         self._move(Event.LAST_ANSWER)
-        if self.state is State.CLOSING:
-            self._gone = self._loop.create_future()
-            self._see_off()
-            await asyncio.wait([self._gone], timeout=LINGER_SECONDS)
+        return self.state is State.CLOSING
+
+    async def see_off(self) -> None:
+        """Close our half, and wait until the caller closes its own, or for `LINGER_SECONDS`."""
+        self._gone = self._loop.create_future()
+        self._close_our_half()
+        await asyncio.wait([self._gone], timeout=LINGER_SECONDS)
 
     def give_way(self) -> bool:
         """Close the connection if nobody would miss it; return whether that is so."""
-        age_s = self._loop.time() - self._since_s
-        may_be_asking = self.state is State.HEAD or not self._has_asked
-        if (
-            self.state not in {State.IDLE, State.HEAD}
-            or (may_be_asking and age_s < NEW_SECONDS)
-            or self._has_more_to_read()
-        ):
+        if self.state not in (State.IDLE, State.HEAD) or self._has_more_to_read():
+            return False
+        age_s = self._loop.time() - (self._deadline_s - self._listener.caller_seconds)
+        if age_s < NEW_SECONDS and (self.state is State.HEAD or not self._has_asked):
             return False
         self._move(Event.GIVE_WAY)
         self.transport.close()
@@ -294,19 +299,18 @@ class Connection(asyncio.Protocol):
         self._held = b""
         self._move(Event.BAD_REQUEST)
         self.transport.write(answer)
-        self._see_off()
+        self._close_our_half()
 
-    def _see_off(self) -> None:
-        """Close our half, and throw away what still comes until the caller closes its own."""
+    def _close_our_half(self) -> None:
+        """Say that nothing more follows; what still comes is thrown away."""
         self._wait(LINGER_SECONDS)
         if not self.transport.is_closing():
             with suppress(OSError):  # the caller has reset the connection
                 self.transport.write_eof()
 
     def _move(self, event: Event) -> None:
-        before, self.state = self.state, MOVES[self.state, event]
-        if self.state is not before:
-            self._since_s = self._loop.time()
+        self.state = MOVES[self.state, event]
+        if self.state is State.CLOSED or self._listener.is_leaving:
             self._listener.moved(self)
 
     def _wait(self, seconds: float) -> None:
@@ -341,22 +345,26 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
         elif self._is_answered:
             self._move(Event.LAST_ANSWER)
-            self._see_off()
-        elif self._said_all and not self._answer_has_begun():
+            self._close_our_half()
+        elif self._said_all and not self._is_sending():
             self.transport.close()
+        elif self._said_all:
+            self._wait(HALF_CLOSED_SECONDS)
         elif not self._body.is_complete and self.transport.is_reading():
             self._body_fault = web.RequestPayloadError("the body did not come in time")
             self._socket.shutdown(socket.SHUT_RDWR)  # closing under a sendfile would leave it hanging
         else:  # it is the handler that is slow
             self._wait(self._listener.caller_seconds)
 
-    def _answer_has_begun(self) -> bool:
-        return self._request is not None and bool(self._request.writer.output_size)
+    def _is_sending(self) -> bool:
+        """Tell whether some of the answer is on its way, here or in the kernel (tcp(7), SIOCOUTQ)."""
+        return bool(self.transport.get_write_buffer_size()) or _bytes(self._socket, termios.TIOCOUTQ)
 
     def _has_more_to_read(self) -> bool:
-        return bool(self._held and self.state is State.IDLE) or _has_unread(self._socket)
+        """Tell whether bytes wait that nobody has read: to close then would reset the connection."""
+        return bool(self._held and self.state is State.IDLE) or _bytes(self._socket, termios.FIONREAD)
 
 
-def _has_unread(connection: socket.socket) -> bool:
-    """Return whether the kernel has bytes that nobody has read: to close then would reset the connection."""
-    return fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4)) != bytes(4)
+def _bytes(connection: socket.socket, queue: int) -> bool:
+    """Tell whether the kernel has bytes in one of the queues of a connection."""
+    return fcntl.ioctl(connection.fileno(), queue, bytes(4)) != bytes(4)

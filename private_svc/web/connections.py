@@ -51,7 +51,7 @@ class Connections:
         # Each connection inherits it: the kernel gives up on a caller that takes nothing for so long (tcp(7)).
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(caller_seconds * 1000))
         self._open: dict[Connection, asyncio.Task[object]] = {}  # the longest here first
-        self._is_leaving = False
+        self.is_leaving = False
         self._changed = asyncio.Event()
         self._malformed = 0
         self._malformed_log_s = float("-inf")
@@ -64,7 +64,7 @@ class Connections:
         """Stop accepting, let every request in flight finish; return how many were cut after `seconds`."""
         leave_at_s = self._loop.time() + seconds
         await self._acceptor.finish()
-        self._is_leaving = True
+        self.is_leaving = True
         grace = self._loop.call_later(min(GRACE_SECONDS, seconds), self._close_idle)
         try:
             async with asyncio.timeout_at(leave_at_s):
@@ -78,13 +78,12 @@ class Connections:
 
     def moved(self, connection: Connection) -> None:
         """Forget a connection that is closed; close one that has its answer while leaving."""
-        if self._is_leaving:
-            self._changed.set()
+        self._changed.set()
         if connection.state is State.CLOSED:
             del self._open[connection]
             self.context.activity.leave(connection.visit)
             self._acceptor.released()
-        elif connection.state is State.IDLE and self._is_leaving:
+        elif connection.state is State.IDLE:
             self._loop.call_soon(connection.give_way)
 
     def refusal(self, connection: Connection, error: BadRequestError, *, has_body: bool) -> bytes:

@@ -30,6 +30,8 @@ LINE_AT_MOST = 8190
 HEAD_AT_MOST = 32 * 1024
 FIELDS_AT_MOST = 128
 TRAILERS_AT_MOST = 8 * 1024
+REMEMBERED_AT_MOST = 64
+REMEMBERED_SIZE_AT_MOST = 1024
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _FIELD = _TOKEN + rb":[^\x00-\x08\x0a-\x1f\x7f]*+\r\n"
@@ -65,9 +67,7 @@ class BadRequestError(Exception):
 class Body(Protocol):
     """Cuts the body of one request out of what a connection carries."""
 
-    @property
-    def is_complete(self) -> bool:
-        """Tell whether all of the body has come."""
+    is_complete: bool
 
     def cut(self, data: bytes) -> tuple[bytes, bytes]:
         """Return what of `data` belongs to the body, as aiohttp gets it, and what follows; raise `BadRequestError`."""
@@ -83,7 +83,21 @@ class Head:
 
 
 def read_head(data: bytes) -> Head:
-    """Return the head that `data` is, up to its empty line; raise `BadRequestError`."""
+    """Return the head that `data` is, up to its empty line; raise `BadRequestError`.
+
+    Small heads without a body are remembered, because health checks and pages that look again repeat theirs.
+    """
+    head = _remembered.get(data)
+    if head is None:
+        head = _read_head(data)
+        if head.body is NO_BODY and len(data) <= REMEMBERED_SIZE_AT_MOST:
+            if len(_remembered) >= REMEMBERED_AT_MOST:
+                del _remembered[next(iter(_remembered))]
+            _remembered[data] = head
+    return head
+
+
+def _read_head(data: bytes) -> Head:
     parts = _HEAD.fullmatch(data)
     if parts is None:
         raise _fault_of(data)
@@ -109,6 +123,9 @@ def read_head(data: bytes) -> Head:
         at = parts.start(4)
         data = data[:at] + b"1" + data[at + 1 :]
     return Head(data, body, body.is_complete and (b"upgrade" in found or method == b"CONNECT"))
+
+
+_remembered: dict[bytes, Head] = {}
 
 
 def without_empty_lines(data: bytes) -> bytes:
@@ -185,7 +202,7 @@ def _body(codings: list[bytes] | None, lengths: list[bytes] | None, *, is_1_0: b
             raise BadRequestError(HTTPStatus.NOT_IMPLEMENTED, "expected no transfer coding but chunked")
         return ChunkedBody()
     if lengths is None:
-        return SizedBody(0)
+        return NO_BODY
     if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
         raise _bad("expected one Content-Length, a number")
     return SizedBody(int(lengths[0]))
@@ -194,21 +211,21 @@ def _body(codings: list[bytes] | None, lengths: list[bytes] | None, *, is_1_0: b
 class SizedBody:
     """A body of so many bytes, perhaps none."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("_left", "is_complete")
 
     def __init__(self, size: int) -> None:
         self._left = size
-
-    @property
-    def is_complete(self) -> bool:
-        """Tell whether all of the body has come."""
-        return self._left == 0
+        self.is_complete = size == 0
 
     def cut(self, data: bytes) -> tuple[bytes, bytes]:
         """Return the bytes of the body in `data`, and what follows."""
         own, rest = data[: self._left], data[self._left :]
         self._left -= len(own)
+        self.is_complete = self._left == 0
         return own, rest
+
+
+NO_BODY = SizedBody(0)
 
 
 class ChunkedBody:

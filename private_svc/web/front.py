@@ -22,7 +22,7 @@ from private_svc.web.admin_token import ADMIN_TOKEN, AdminToken
 from private_svc.web.caller import connection_of, said_client, user_of
 from private_svc.web.marks import mark
 from private_svc.web.replies import problem, raised
-from private_svc.web.websockets import is_over
+from private_svc.web.websockets import WebSockets, is_over
 
 if TYPE_CHECKING:
     from multidict import CIMultiDict
@@ -62,6 +62,7 @@ class Front:
         self._health = Part(guard.for_health(context), self._answer_health, mark_panel)
         self._parts: list[tuple[Callable[[str], bool], Part]] = []
         self.token = AdminToken(context)
+        self.websockets = WebSockets()
         self.draining = False
 
     def serve(self, covers: Callable[[str], bool], checks: guard.Checks, handler: Handler, marker: Marker) -> None:
@@ -114,6 +115,7 @@ class Front:
         async def mark_prepared(request: web.Request, response: web.StreamResponse) -> None:
             self._marked(request, response, marker)
             if response.status == SWITCHING_PROTOCOLS:
+                self.websockets.note(request, response)
                 connection = connection_of(request)
                 if connection is not None:
                     connection.visit.doing = f"WebSocket {_path(request)}"
@@ -158,7 +160,10 @@ def mark_panel(headers: CIMultiDict[str], context: Context) -> None:
 async def _answered(handler: Handler, request: web.BaseRequest) -> web.StreamResponse:
     """Return what `handler` answers, or the answer to its failure."""
     try:
-        return await handler(request)
+        response: object = await handler(request)
+        if isinstance(response, web.StreamResponse):
+            return response
+        raise TypeError(f"expected an answer of the handler of {_path(request)}, got {response!r}")  # noqa: TRY301
     except web.HTTPException as error:
         return raised(request, error)
     except web.RequestPayloadError:

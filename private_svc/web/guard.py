@@ -29,7 +29,9 @@ from private_svc.web.replies import problem
 if TYPE_CHECKING:
     from private_svc.context import Context
 
-Check = Callable[[web.BaseRequest, Caller], Awaitable[web.StreamResponse | None]]
+Refusal = web.StreamResponse | None
+Check = Callable[[web.BaseRequest, Caller], Refusal | Awaitable[Refusal]]
+Login = Callable[[web.BaseRequest, Caller], Awaitable[Refusal]]
 Checks = tuple[Check, ...]
 
 PUBLIC = (
@@ -55,12 +57,12 @@ def for_health(context: Context) -> Checks:
     return private_only(context, public), expectation
 
 
-def for_panel(context: Context, login: Check | None) -> Checks:
+def for_panel(context: Context, login: Login | None) -> Checks:
     """Return the checks of everything of ours but `/healthz`."""
     return private_only(context, turned_away(context)), expectation, our_name(context), *([login] if login else ())
 
 
-def for_app(context: Context, login: Check | None) -> Checks:
+def for_app(context: Context, login: Login | None) -> Checks:
     """Return the checks of your own application."""
     return *for_panel(context, None), our_own_page, *([login] if login else ())
 
@@ -73,7 +75,9 @@ def for_metrics(context: Context) -> Checks:
 async def first_refusal(checks: Checks, request: web.BaseRequest, caller: Caller) -> web.StreamResponse | None:
     """Return what the first check that refuses says, or None when the caller may go on."""
     for check in checks:
-        refusal = await check(request, caller)
+        refusal = check(request, caller)
+        if refusal is not None and not isinstance(refusal, web.StreamResponse):
+            refusal = await refusal
         if refusal is not None:
             return refusal
     return None
@@ -87,7 +91,7 @@ def turned_away(context: Context) -> frozenset[Ingress]:
 def private_only(context: Context, ingresses: frozenset[Ingress]) -> Check:
     """Refuse callers that came in by one of `ingresses`."""
 
-    async def check(_: web.BaseRequest, caller: Caller) -> web.Response | None:
+    def check(_: web.BaseRequest, caller: Caller) -> web.Response | None:
         if caller.ingress not in ingresses:
             return None
         context.exposure.refuse(caller)
@@ -97,12 +101,12 @@ def private_only(context: Context, ingresses: frozenset[Ingress]) -> Check:
     return check
 
 
-async def scraper(_: web.BaseRequest, caller: Caller) -> web.Response | None:
+def scraper(_: web.BaseRequest, caller: Caller) -> web.Response | None:
     """Refuse callers that are neither on 6PN, on this Machine nor on Fly's host side."""
     return None if caller.ingress in MAY_SCRAPE else web.Response(status=403, text=NOT_FOR_YOU)
 
 
-async def expectation(request: web.BaseRequest, _: Caller) -> web.Response | None:
+def expectation(request: web.BaseRequest, _: Caller) -> web.Response | None:
     """Refuse an expectation that nobody here can meet."""
     if request.headers.get("Expect", CONTINUE).lower() == CONTINUE:
         return None
@@ -114,13 +118,13 @@ def our_name(context: Context) -> Check:
     own = (f"{context.machine.app_name}.fly.dev",) if context.machine.app_name else ()
     allowed = (context.config.allowed_hosts or ()) + own
 
-    async def check(request: web.BaseRequest, _: Caller) -> web.Response | None:
+    def check(request: web.BaseRequest, _: Caller) -> web.Response | None:
         return None if is_our_name(_host(request), allowed) else web.Response(status=421, text=NOT_OUR_NAME)
 
     return check
 
 
-async def our_own_page(request: web.BaseRequest, _: Caller) -> web.Response | None:
+def our_own_page(request: web.BaseRequest, _: Caller) -> web.Response | None:
     """Refuse what another site's page sends in order to change something, and its WebSockets."""
     if request.method in CHANGES_NOTHING and "Upgrade" not in request.headers:
         return None

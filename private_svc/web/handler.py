@@ -54,7 +54,8 @@ class Handler(web.RequestHandler):
             response, is_lost = await super()._handle_request(request, start_time, request_handler)
             may_stay = bool(response.keep_alive) and not is_lost
         finally:
-            await self.connection.request_ended(may_stay=may_stay)
+            if self.connection.request_ended(may_stay=may_stay):
+                await self.connection.see_off()
         return response, is_lost
 
     def handle_error(

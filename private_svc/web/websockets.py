@@ -31,8 +31,8 @@ class WebSockets:
     def __init__(self) -> None:
         self._opened: WeakSet[web.WebSocketResponse] = WeakSet()
 
-    async def note(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Note a response that is about to be sent, if it opens a WebSocket; for `on_response_prepare`."""
+    def note(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """Note a response that is about to be sent, if it opens a WebSocket."""
         if isinstance(response, web.WebSocketResponse):
             self._opened.add(response)
             request[OPENED] = response

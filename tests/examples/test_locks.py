@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tests.private_svc.process import Running
 
-    Say = Callable[[str], str]
+    Say = Callable[..., str]
 
 
 @contextmanager

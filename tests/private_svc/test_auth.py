@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -170,9 +171,19 @@ async def mistaken_the_other_way(_: web.BaseRequest, __: Caller) -> Any:
     return False
 
 
-@pytest.mark.parametrize(
-    "check", [raising, raising_out_of_time, hanging, deaf, mistaken, mistaken_the_other_way], ids=lambda it: it.__name__
-)
+async def blocking(_: web.BaseRequest, __: Caller) -> web.Response | None:
+    time.sleep(0.02)  # noqa: ASYNC251 - nobody can cancel it, and it is too late all the same
+    return None
+
+
+async def cancelling(_: web.BaseRequest, __: Caller) -> web.Response | None:
+    raise asyncio.CancelledError
+
+
+CHECKS = [raising, raising_out_of_time, hanging, deaf, blocking, cancelling, mistaken, mistaken_the_other_way]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda it: it.__name__)
 async def test_a_check_that_fails_or_has_no_answer_in_time_lets_nobody_in_and_tells_only_the_log(
     check: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

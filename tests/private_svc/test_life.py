@@ -79,6 +79,12 @@ def test_an_idle_watch_that_fails_ends_the_process_with_status_1_and_a_traceback
         ("", "mine:handle", "RAW: expected handle in mine, got a module without that name"),
         ("", "nowhere:handle", "RAW: there is no module nowhere"),
         ("handle = 7", "mine:handle", "RAW: expected a coroutine function, a protocol factory or Words in mine"),
+        ("def handle(reader, writer, caller): ...", "mine:handle", "RAW: handle(caller) cannot be called: missing"),
+        (
+            "async def handle(reader, writer): ...",
+            "mine:handle",
+            "RAW: handle(reader, writer, caller) cannot be called",
+        ),
         ("raise OSError('no route')", "mine:handle", "RAW: cannot import mine: OSError: no route"),
     ],
 )

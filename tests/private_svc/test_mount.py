@@ -14,7 +14,7 @@ from aiohttp import ClientSession, WSCloseCode, WSMsgType
 
 from tests.private_svc.making import FLY
 from tests.private_svc.process import PATIENCE_SECONDS, Running, run
-from tests.private_svc.site import PROXY, Answer, site
+from tests.private_svc.site import PROXY, Answer, site, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -395,6 +395,40 @@ async def test_a_handler_that_answers_on_a_websocket_after_the_goodbye_of_draini
         sys.modules[module].may_answer.set()
         assert await draining == 0
     assert "handler failed" not in {record.getMessage() for record in caplog.records}
+
+
+async def test_a_handler_that_forgets_its_answer_is_named_in_the_log(
+    write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    module = write("""
+        async def forgets(request):
+            web.Response()
+        def make():
+            web_app = web.Application()
+            web_app.add_routes([web.get("/", forgets)])
+            return web_app
+    """)
+    caplog.set_level("INFO", "private_svc")
+    async with site(APP=f"{module}:make") as here:
+        assert (await here.ask("/app/")).status == 500
+    failed, request = (record.__dict__ for record in caplog.records)
+    assert failed["fields"] == {"path": "/app/"}
+    assert "expected an answer of the handler of /app/, got None" in str(failed["exc_info"][1])
+    assert request["fields"]["status"] == 500
+
+
+async def test_a_websocket_ends_when_its_caller_closes_the_connection_without_a_goodbye(write: Write) -> None:
+    module = write(APP)
+    async with site(APP=f"{module}:make") as here:
+        _, writer = await here.open()
+        writer.write(
+            b"GET /app/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        await until(lambda: here.activity.working)
+        writer.write_eof()
+        await until(lambda: not here.activity.visits)
+        assert here.activity.quiet.is_set()
 
 
 async def echoed(here: Site, session: ClientSession, module: str) -> None:
