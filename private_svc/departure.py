@@ -74,6 +74,7 @@ def leave_on_signals(departure: Departure) -> None:
         if len(received) > 1:
             try:
                 logs.event("leaving at once", level=logging.WARNING, signal=name)
+                logs.flush()
             finally:
                 os._exit(128 + number)
         loop.call_soon_threadsafe(departure.because, name)

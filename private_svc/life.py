@@ -170,7 +170,9 @@ def _leave(status: int) -> NoReturn:
     deadline.daemon = True
     try:
         deadline.start()
+        logs.flush()
         atexit._run_exitfuncs()  # noqa: SLF001 - the one way to run them without taking the interpreter down
+        logs.flush()
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError, AttributeError):  # nobody reads it, it is closed, or there is none
                 stream.flush()

@@ -24,20 +24,33 @@ class LineWriter:
         """Tell whether `PIPE_BUF` bytes can be written now."""
         return bool(self._room.poll(0))
 
-    def write(self, line: str) -> bool:
-        """Write `line` and its end, or count it as lost; return which."""
-        data = f"{line}\n".encode(errors="backslashreplace")
-        if self._is_cut:
-            data = b"\n" + data
+    def write(self, *lines: str) -> bool:
+        """Write each line and its end, as many at a time as are sure to find room; count those that find none.
+
+        Return whether all were written.
+        """
+        pieces = [b""]
+        for line in lines:
+            data = f"{line}\n".encode(errors="backslashreplace")
+            if pieces[-1] and len(pieces[-1]) + len(data) > select.PIPE_BUF:
+                pieces.append(b"")
+            pieces[-1] += data
+        written = [self._write(piece) for piece in pieces]  # each of them: what comes after a lost one may find room
+        return all(written)
+
+    def _write(self, piece: bytes) -> bool:
+        """Write whole lines, or count those that are lost; return whether all were written."""
+        data = b"\n" + piece if self._is_cut else piece
         written = 0
         try:
             while written < len(data) and self.has_room():
                 written += os.write(self._fd, data[written : written + select.PIPE_BUF])
         except OSError:  # the reader has gone, the disk is full
             pass
-        if written < len(data):
-            self.lost += 1
-            self._is_cut = self._is_cut or bool(written)
-            return False
-        self.lost, self._is_cut = 0, False
-        return True
+        if written == len(data):
+            self.lost, self._is_cut = 0, False
+            return True
+        self.lost += piece.count(b"\n") - data[len(data) - len(piece) : written].count(b"\n")
+        if written:
+            self._is_cut = data[written - 1 : written] != b"\n"
+        return False

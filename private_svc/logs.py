@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
 import time
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,8 @@ from private_svc.line_writer import LineWriter
 
 if TYPE_CHECKING:
     from typing import TextIO
+
+WAITING_AT_MOST = 256  # lines
 
 _LOGGER = logging.getLogger("private_svc")
 _as_json = json.JSONEncoder(default=str).encode
@@ -30,22 +34,44 @@ def configure(log_format: str, stream: TextIO | None) -> None:
 
 
 class Handler(logging.Handler):
-    """Writes each record as a line, and how many lines were lost before it."""
+    """Writes each record as a line, and how many lines were lost before it.
+
+    The lines of one turn of the event loop are written together, when it ends.
+    """
 
     def __init__(self, lines: LineWriter) -> None:
         super().__init__()
         self._lines = lines
+        self._waiting: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record, if there is room."""
+        """Write the record soon, if there is room."""
         try:
-            line = self.format(record)
-            if self._lines.lost and self._lines.has_room():
-                fields = {"lines": self._lines.lost, "reason": "nobody read them in time"}
-                self._lines.write(self.format(Event(logging.WARNING, "log lines lost", fields)))
-            self._lines.write(line)
+            self._waiting.append(self.format(record))
+            if len(self._waiting) == 1:
+                asyncio.get_running_loop().call_soon(self.flush)
+            elif len(self._waiting) >= WAITING_AT_MOST:
+                self.flush()
+        except RuntimeError:  # no event loop runs in this thread
+            self.flush()
         except Exception:  # noqa: BLE001 - what a logging handler does
             self.handleError(record)
+
+    def flush(self) -> None:
+        """Write the lines that wait."""
+        with self.lock or nullcontext():
+            lines, self._waiting = self._waiting, []
+            if self._lines.lost and self._lines.has_room():
+                fields = {"lines": self._lines.lost, "reason": "nobody read them in time"}
+                lines.insert(0, self.format(Event(logging.WARNING, "log lines lost", fields)))
+            if lines:
+                self._lines.write(*lines)
+
+
+def flush() -> None:
+    """Write what waits to be written, because this process is about to end."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 def event(name: str, *, level: int = logging.INFO, exc_info: bool = False, **fields: object) -> None:

@@ -70,6 +70,20 @@ def test_what_finds_no_room_is_lost_and_counted_and_the_next_line_begins_anew(le
     assert whole[:written] == [b"x" * length] * written
 
 
+def test_lines_that_are_written_together_are_as_many_lines() -> None:
+    with pipe() as (ours, theirs):
+        assert LineWriter(theirs).write(*map(str, range(5000)))
+        assert everything(ours).split() == [b"%d" % number for number in range(5000)]
+
+
+def test_of_lines_that_are_written_together_those_that_find_no_room_are_counted() -> None:
+    with pipe() as (ours, theirs):
+        lines = LineWriter(theirs)
+        assert not lines.write(*["x" * 99] * 1000)
+        read = everything(ours)
+        assert lines.lost == 1000 - read.count(b"\n")
+
+
 @pytest.mark.parametrize("errors_out", ["/dev/full", "a reader that has gone"])
 def test_a_file_that_takes_nothing_is_no_error(errors_out: str) -> None:
     if errors_out == "/dev/full":
