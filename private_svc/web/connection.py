@@ -226,12 +226,16 @@ class Connection(asyncio.Protocol):
         self._close_our_half()
         await asyncio.wait([self._gone], timeout=LINGER_SECONDS)
 
+    @property
+    def may_be_asking(self) -> bool:
+        """Tell whether a request may be on its way: the connection, or the head, began just now."""
+        since_s = self._deadline_s - self._listener.caller_seconds
+        is_new = self._loop.time() - since_s < NEW_SECONDS
+        return is_new and (self.state is State.HEAD or not self._has_asked)
+
     def give_way(self) -> bool:
-        """Close the connection if nobody would miss it; return whether that is so."""
-        if self.state not in (State.IDLE, State.HEAD) or self._has_more_to_read():
-            return False
-        age_s = self._loop.time() - (self._deadline_s - self._listener.caller_seconds)
-        if age_s < NEW_SECONDS and (self.state is State.HEAD or not self._has_asked):
+        """Close the connection if no request is in flight, nor waits to be read; return whether that is so."""
+        if self.state not in (State.IDLE, State.HEAD) or self._deadline_s == NEVER or self._has_more_to_read():
             return False
         self._move(Event.GIVE_WAY)
         self.transport.close()

@@ -84,7 +84,7 @@ class Connections:
             self.context.activity.leave(connection.visit)
             self._acceptor.released()
         elif connection.state is State.IDLE:
-            self._loop.call_soon(connection.give_way)
+            self._loop.call_soon(_close_if_idle, connection)
 
     def refusal(self, connection: Connection, error: BadRequestError, *, has_body: bool) -> bytes:
         """Return the answer to what is no request; count it, and log one now and then."""
@@ -119,11 +119,11 @@ class Connections:
 
     def _close_idle(self) -> None:
         for connection in list(self._open):
-            connection.give_way()
+            _close_if_idle(connection)
 
     def _make_room(self) -> bool:
         """Close the oldest connection that waits for nothing: its caller can connect again."""
-        return any(connection.give_way() for connection in list(self._open))
+        return any(not it.may_be_asking and it.give_way() for it in list(self._open))
 
     def _take(self, accepted: socket.socket, address: Address) -> None:
         self.context.boot.stamp("first_accept")
@@ -134,3 +134,8 @@ class Connections:
         self._open[connection] = self._loop.create_task(
             self._loop.connect_accepted_socket(lambda: connection, accepted)
         )
+
+
+def _close_if_idle(connection: Connection) -> None:
+    if connection.state is State.IDLE:
+        connection.give_way()

@@ -161,6 +161,26 @@ async def test_a_drain_waits_for_a_request_whose_caller_has_left() -> None:
         assert not here.activity.working
 
 
+async def test_a_drain_does_not_wait_for_a_caller_that_has_just_come_and_says_nothing() -> None:
+    async with site() as here:
+        reader, _ = await here.open()
+        assert await here.admin.drain(2 * PATIENCE_SECONDS) == 0
+        assert await reader.read() == b""
+
+
+async def test_a_drain_lets_a_head_that_has_begun_be_finished() -> None:
+    async with site() as here:
+        idle, _ = await here.open()
+        reader, writer = await here.open()
+        writer.write(b"GET /whoami HTTP/1.1\r\nHost: x\r\n")
+        await until(lambda: len(here.activity.visits) == 2)
+        draining = asyncio.create_task(here.admin.drain(2 * PATIENCE_SECONDS))
+        assert await idle.read() == b""  # the grace for those that say nothing is over
+        writer.write(b"\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+        assert await draining == 0
+
+
 async def test_a_drain_ends_with_the_last_answer_although_its_caller_keeps_the_connection_open() -> None:
     """The answer had begun before the drain, so it could not say that the connection closes."""
     async with site(APP=APP) as here:
