@@ -13,9 +13,10 @@ from multidict import CIMultiDict
 
 from private_svc import logs
 from private_svc.accept import Acceptor
-from private_svc.web.connection import AWAITED, Connection, State
+from private_svc.web.connection import Connection
 from private_svc.web.handler import Handler
 from private_svc.web.marks import mark
+from private_svc.web.states import AWAITED, State
 
 if TYPE_CHECKING:
     from aiohttp import web

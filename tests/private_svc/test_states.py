@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from private_svc.web.connection import AWAITED, MOVES, Event, State
+from private_svc.web.states import AWAITED, MOVES, Event, State
 
 
 def reached_from(state: State) -> set[State]:
