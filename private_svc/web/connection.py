@@ -70,6 +70,7 @@ class Connection(asyncio.Protocol):
         self._deadline_s = NEVER
         self._timer: asyncio.TimerHandle | None = None  # due at the deadline, or before it
         self._held = b""  # what aiohttp has not got
+        self._checked = 0  # bytes of it that begin a head whose end has not come
         self._body: Body = SizedBody(0)  # of the last request
         self._body_fault: web.RequestPayloadError | None = None
         self._request: web.BaseRequest | None = None  # while its handler runs
@@ -94,9 +95,9 @@ class Connection(asyncio.Protocol):
         elif self.state is State.BUSY and not self._body.is_complete:
             self._read_body(data)
         elif self.state is not State.CLOSING and self._body_fault is None:
-            checked, self._held = len(self._held), self._held + data
+            self._held += data
             if self.state is not State.BUSY:
-                self._read_head(checked)
+                self._read_head()
             elif len(self._held) > HELD_AT_MOST:
                 self.transport.pause_reading()
 
@@ -184,14 +185,15 @@ class Connection(asyncio.Protocol):
         self.transport.close()
         return True
 
-    def _read_head(self, checked: int = 0) -> None:
-        """Hand the next head to aiohttp once it is whole; the first `checked` bytes of it were looked at before."""
-        if not checked:
+    def _read_head(self) -> None:
+        """Hand the next head to aiohttp once it is whole."""
+        if not self._checked:
             self._held = without_empty_lines(self._held)
-        end = self._held.find(b"\r\n\r\n", max(0, checked - 3), HEAD_AT_MOST) + 4
+        end = self._held.find(b"\r\n\r\n", max(0, self._checked - 3), HEAD_AT_MOST) + 4
         try:
             if end < 4:  # noqa: PLR2004 - not found
-                check_beginning(self._held, checked)
+                check_beginning(self._held, self._checked)
+                self._checked = len(self._held)
                 if self._held and self.state is State.IDLE:
                     self._move(Event.BYTES)
                     self._wait(self._listener.caller_seconds)
@@ -200,7 +202,7 @@ class Connection(asyncio.Protocol):
         except BadRequestError as error:
             self._refuse(error)
             return
-        rest, self._held = self._held[end:], b""
+        rest, self._held, self._checked = self._held[end:], b"", 0
         self._body = head.body
         self._move(Event.TUNNEL_REQUEST if head.asks_for_tunnel else Event.REQUEST)
         self._deadline_s = NEVER if self._body.is_complete else self._loop.time() + self._listener.caller_seconds

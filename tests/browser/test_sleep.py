@@ -136,7 +136,7 @@ async def test_wrong_tokens_are_refused_in_words_and_then_told_to_wait(
         await expect(result).to_contain_text("Too many wrong tokens. Try again in ")
         assert not here.departure.decided
         await ask(page, "Stop", TOKEN)
-        await expect(page.get_by_role("link", name="Wake it again")).to_be_focused()
+        await expect(page.get_by_role("link", name="Wake it")).to_be_focused()
         assert here.departure.decided
 
 
@@ -150,7 +150,7 @@ async def test_behind_a_login_and_below_another_path_its_buttons_and_its_polling
     async with site(ADMIN_TOKEN=TOKEN, AUTH=f"{name}:check", APP=f"{name}:make", APP_PATH="/") as here:
         await page.goto(f"http://127.0.0.1:{here.port}/_/")
         await ask(page, "Stop", TOKEN)
-        await expect(page.get_by_role("link", name="Wake it again")).to_be_focused()
+        await expect(page.get_by_role("link", name="Wake it")).to_be_focused()
         assert here.departure.decided
 
 
