@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -159,6 +160,15 @@ async def test_a_drain_waits_for_a_request_whose_caller_has_left() -> None:
         assert (await reader.read()).startswith(b"HTTP/1.1 200")
         assert await draining == 0, "the handler of the caller that left was not cut"
         assert not here.activity.working
+
+
+async def test_a_request_that_comes_just_before_the_deadline_is_answered_although_the_loop_is_busy_then() -> None:
+    async with site(caller_seconds=0.2) as here:
+        reader, writer = await here.open()
+        await until(lambda: here.activity.visits)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        time.sleep(0.3)  # noqa: ASYNC251 - the loop is busy while the deadline passes
+        assert Answer(await reader.read()).text == "ok\n"
 
 
 async def test_a_drain_does_not_wait_for_a_caller_that_has_just_come_and_says_nothing() -> None:
