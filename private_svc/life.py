@@ -95,9 +95,7 @@ async def _serve_raw(context: Context, listening: socket.socket | None) -> RawPo
 async def _raw_handler(config: Config) -> Words | Handler:
     if config.raw is None:
         return HELLO
-    from inspect import iscoroutinefunction  # noqa: PLC0415 - needed where RAW names a handler
-
-    from private_svc.seams import check_arguments, load  # noqa: PLC0415
+    from private_svc.seams import check_arguments, load  # noqa: PLC0415 - needed where RAW names a handler
 
     # In a thread: the import of your module may take long, and a signal is obeyed meanwhile.
     handler = await asyncio.get_running_loop().run_in_executor(None, load, "RAW", *config.raw)
@@ -105,8 +103,9 @@ async def _raw_handler(config: Config) -> Words | Handler:
         expected = f"a coroutine function, a protocol factory or Words in {config.raw[0]}"
         raise ConfigError([f"RAW: expected {expected}, got {config.raw[1]} = {handler!r}"])
     if not isinstance(handler, Words):
-        has_streams = iscoroutinefunction(handler) or iscoroutinefunction(type(handler).__call__)
-        check_arguments("RAW", handler, *(("reader", "writer", "caller") if has_streams else ("caller",)))
+        from private_svc.sessions import takes_streams  # noqa: PLC0415 - needed for a handler with sessions
+
+        check_arguments("RAW", handler, *(("reader", "writer", "caller") if takes_streams(handler) else ("caller",)))
     return handler
 
 

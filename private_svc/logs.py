@@ -81,7 +81,7 @@ def event(name: str, *, level: int = logging.INFO, exc_info: bool = False, **fie
 
 
 class Event(logging.LogRecord):
-    """A record of ours. It costs a fifth of one that looks for thread, process and line, which no format here shows."""
+    """A record of ours. It has no thread, process and line: looking for them costs time, and no format shows them."""
 
     def __init__(self, level: int, name: str, fields: dict[str, object], exc_info: object = None) -> None:
         now_s = time.time()

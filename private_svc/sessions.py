@@ -35,6 +35,11 @@ SEND_SECONDS = 15.0  # for a caller to take what the handler has written
 CLOSE_SECONDS = 2.0  # for a caller to close its half after that
 
 
+def takes_streams(handler: Callable[..., object]) -> bool:
+    """Return whether `handler` is a coroutine function, or an object that is called like one."""
+    return iscoroutinefunction(handler) or iscoroutinefunction(type(handler).__call__)
+
+
 class Sessions:
     """Every session that is open."""
 
@@ -44,8 +49,7 @@ class Sessions:
         self._loop = loop
         self._handler = handler
         self._on_end = on_end
-        has_streams = iscoroutinefunction(handler) or iscoroutinefunction(type(handler).__call__)
-        self._kind = StreamSession if has_streams else ProtocolSession
+        self._kind = StreamSession if takes_streams(handler) else ProtocolSession
         self._open: dict[asyncio.Task[None], Session] = {}
 
     def __len__(self) -> int:

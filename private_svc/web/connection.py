@@ -19,8 +19,8 @@ from aiohttp import web
 
 from private_svc.web.framing import (
     HEAD_AT_MOST,
+    NO_BODY,
     BadRequestError,
-    SizedBody,
     check_beginning,
     read_head,
     without_empty_lines,
@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None  # due at the deadline, or before it
         self._held = b""  # what aiohttp has not got
         self._checked = 0  # bytes of it that begin a head whose end has not come
-        self._body: Body = SizedBody(0)  # of the last request
+        self._body: Body = NO_BODY  # of the last request
         self._body_fault: web.RequestPayloadError | None = None
         self._request: web.BaseRequest | None = None  # while its handler runs
         self._has_asked = False
@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
             own, self._held = self._body.cut(data)
         except BadRequestError as error:
             self._body_fault = web.RequestPayloadError(error.reason)
-            self._body = SizedBody(0)
+            self._body = NO_BODY
             if self._request is not None:
                 self._request.content.set_exception(self._body_fault)
             return
