@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CHECK_SECONDS = 1.0  # how often departure.py reads the clocks
+RESOLUTION_SECONDS = 0.0001  # finer differences of times since 1970 are errors of rounding
 STEP_SECONDS = 5.0  # an event loop that is merely busy makes smaller steps
 
 
@@ -50,14 +51,16 @@ class Awake:
         ahead_s = self._wall_clock() - now_s
         if self._last_s is None:
             self._last_s, self._most_ahead_s = now_s, ahead_s
-        steady_step_s = now_s - self._last_s
-        slept_s = round(steady_step_s + max(0.0, ahead_s - self._most_ahead_s), 4)
-        self._last_s, self._most_ahead_s = now_s, max(ahead_s, self._most_ahead_s)
-        if slept_s <= STEP_SECONDS:
+        steady_step_s = slept_s = now_s - self._last_s
+        self._last_s = now_s
+        if ahead_s > self._most_ahead_s:
+            slept_s += ahead_s - self._most_ahead_s
+            self._most_ahead_s = ahead_s
+        if slept_s <= STEP_SECONDS + RESOLUTION_SECONDS:
             return False
         self.resumes += 1
         self._resumed_s = now_s
-        self.suspended_seconds += slept_s
+        self.suspended_seconds += round(slept_s, 4)
         if steady_step_s > STEP_SECONDS:
             self._passed_here_s += steady_step_s
         return True

@@ -38,8 +38,8 @@ OPEN_AT_MOST = 1024
 PREFACE_AT_MOST = 1024
 POLLS_PER_WAKE_UP = 4  # each for at most SOCKETS_PER_POLL sockets; then other work of the event loop gets its turn
 SOCKETS_PER_POLL = 64
-NO_WAITING = socket.MSG_DONTWAIT  # as good as setblocking(False), without asking the kernel for it
-WITH_MORE_TO_COME = getattr(socket, "MSG_MORE", 0)  # so that the words and FIN leave in one packet
+NO_WAITING = int(socket.MSG_DONTWAIT)  # as good as setblocking(False), without asking the kernel for it
+WITH_MORE_TO_COME = int(socket.MSG_MORE) | NO_WAITING  # so that the words and FIN leave in one packet
 
 
 class Guest:
@@ -166,7 +166,7 @@ class RawPort:
     def _say(self, connection: socket.socket, caller: Caller, outcome: Greeted, words: bytes = b"") -> bool:
         try:
             if words:
-                connection.send(words, WITH_MORE_TO_COME | NO_WAITING)
+                connection.send(words, WITH_MORE_TO_COME)
             connection.shutdown(socket.SHUT_WR)
         except OSError:
             return False

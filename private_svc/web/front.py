@@ -123,9 +123,11 @@ class Front:
         return mark_prepared
 
     def _part(self, path: str) -> Part:
-        if path == health.PATH:
-            return self._health
-        return next(part for covers, part in self._parts if covers(path))
+        if path != health.PATH:
+            for covers, part in self._parts:
+                if covers(path):
+                    return part
+        return self._health
 
     async def _answer_health(self, request: web.BaseRequest) -> web.StreamResponse:
         """Say whether new work is welcome."""
