@@ -169,25 +169,6 @@ SETTINGS = (
 class Config:
     """What the environment asked for; read once, never changed."""
 
-    __slots__ = (
-        "admin_token",
-        "allowed_hosts",
-        "app",
-        "app_path",
-        "auth",
-        "drain_seconds",
-        "hello_port",
-        "hello_proxy_protocol",
-        "idle_action",
-        "idle_exit_seconds",
-        "log_format",
-        "metrics_port",
-        "platform_networks",
-        "port",
-        "private_only",
-        "raw",
-    )
-
     port: int
     hello_port: int | None
     metrics_port: int | None
@@ -206,8 +187,7 @@ class Config:
     log_format: str
 
     def __init__(self, values: Mapping[str, object]) -> None:
-        for name in self.__slots__:
-            object.__setattr__(self, name, values[name.upper()])
+        vars(self).update({name.lower(): value for name, value in values.items()})
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"Config is frozen: {name} stays as it was read")

@@ -37,18 +37,19 @@ def configure(log_format: str, stream: TextIO | None) -> None:
 class Handler(logging.Handler):
     """Writes each record as a line, and how many lines were lost before it.
 
-    The lines of one turn of the event loop are written together, when it ends.
+    The lines of one turn of the event loop are written together, when it ends. Our own events are made into lines then;
+    a record of anybody else may hold an object that changes until then.
     """
 
     def __init__(self, lines: LineWriter) -> None:
         super().__init__()
         self._lines = lines
-        self._waiting: list[logging.LogRecord] = []
+        self._waiting: list[Event | str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record soon, if there is room."""
         try:
-            self._waiting.append(record)
+            self._waiting.append(record if isinstance(record, Event) else self.format(record))
             if len(self._waiting) == 1:
                 asyncio.get_running_loop().call_soon(self.flush)
             elif len(self._waiting) >= WAITING_AT_MOST:
@@ -61,8 +62,8 @@ class Handler(logging.Handler):
     def flush(self) -> None:
         """Write the lines that wait."""
         with self.lock or nullcontext():
-            records, self._waiting = self._waiting, []
-            lines = [self.format(record) for record in records]
+            waiting, self._waiting = self._waiting, []
+            lines = [it if isinstance(it, str) else self.format(it) for it in waiting]
             if self._lines.lost and self._lines.has_room():
                 fields = {"lines": self._lines.lost, "reason": "nobody read them in time"}
                 lines.insert(0, self.format(Event(logging.WARNING, "log lines lost", fields)))
@@ -87,10 +88,15 @@ class Event(logging.LogRecord):
 
     def __init__(self, level: int, name: str, fields: dict[str, object], exc_info: object = None) -> None:
         now_s = time.time()
-        self.__dict__.update(_EMPTY, created=now_s, msecs=now_s % 1 * 1000)
-        self.__dict__.update(
-            levelno=level, levelname=logging.getLevelName(level), msg=name, fields=fields, exc_info=exc_info
-        )
+        self.__dict__ = _EMPTY | {
+            "created": now_s,
+            "msecs": now_s % 1 * 1000,
+            "levelno": level,
+            "levelname": logging.getLevelName(level),
+            "msg": name,
+            "fields": fields,
+            "exc_info": exc_info,
+        }
 
 
 _EMPTY = vars(logging.makeLogRecord({"name": _LOGGER.name, "args": ()}))

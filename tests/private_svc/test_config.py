@@ -47,7 +47,7 @@ BAD = {
 
 def test_without_variables_the_defaults_of_the_design_hold() -> None:
     settings = config.read({})
-    values = {name: getattr(settings, name) for name in config.Config.__slots__}
+    values = vars(settings)
     assert values == {
         "port": 8080,
         "hello_port": 1848,
