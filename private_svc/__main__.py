@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     except config.ConfigError as error:
         print(error, file=sys.stderr)
         return 2
-    # A signal from here on waits until somebody drains: callers may already be in the queue.
+    # Signals wait until departure.py handles them: callers may be queued from here on, and must be drained.
     pthread_sigmask(SIG_BLOCK, (SIGINT, SIGTERM))
     started = boot.Boot(boot.origin())
     try:
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         if settings.hello_port is not None:
             bound.append(listeners.bind("hello", "HELLO_PORT", settings.hello_port))
         if settings.metrics_port is not None:
-            bound.append(listeners.bind_off_proxy("metrics", "METRICS_PORT", settings.metrics_port))
+            bound.append(listeners.bind("metrics", "METRICS_PORT", settings.metrics_port, off_proxy=True))
         listeners.listen(*bound)
     except listeners.BindError as error:
         print(error, file=sys.stderr)

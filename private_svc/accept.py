@@ -1,4 +1,4 @@
-"""The accept loop of every listener: it takes each caller whom the kernel has greeted, and drops none."""
+"""The accept loop of every listener: it takes every connection that the kernel has established, and drops none."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 HANDSHAKE_SECONDS = 0.005  # for callers whose handshake was under way when the end began
-MORE_THAN_QUEUED = 65536
+MORE_THAN_QUEUED = 65536  # ends the loop; no listening queue is longer
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 NO_ROOM_PAUSE_SECONDS = 0.1
 NO_ROOM_LOG_SECONDS = 60.0
@@ -59,10 +59,11 @@ ONLY_WITH_ACK = (  # linux/bpf_common.h; byte 13 of a TCP header has its flags (
 class Acceptor:
     """Hand every connection of one listening socket to `take`, at most `limit` open at a time.
 
-    `take` gets the connection and the peer's address as accept returned it: a caller that has reset the connection by
-    then has no other. Whoever took a connection calls `released()` once it is closed. At the limit, and when the system
-    has no more file descriptors, `make_room` is asked to close an idle connection, which may take effect one turn of
-    the event loop later; it returns False when every connection is in use. Then callers wait in the kernel's queue.
+    `take` gets the connection and the peer's address as accept returned it, because getpeername fails once the caller
+    has reset the connection. Whoever took a connection calls `released()` once it is closed. At the limit, and when the
+    system has no more file descriptors, `make_room` is asked to close a connection without a request in flight, which
+    may take effect one turn of the event loop later; it returns False when every connection is in use. Then callers
+    wait in the kernel's queue.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Acceptor:
         self._limit = limit
         self._kind = listening.family, listening.type, listening.proto
         self._open = 0
-        self._no_room_logged_s = float("-inf")
+        self._log_limit = logs.RateLimit(NO_ROOM_LOG_SECONDS)
         self._retry: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -105,7 +106,7 @@ class Acceptor:
         self._limit = 0  # so that `released` does not start it again
         if self._retry is not None:
             self._retry.cancel()
-        greet_nobody_new(self._listening)
+        drop_new_callers(self._listening)
         await self._accept_all()
         await asyncio.sleep(HANDSHAKE_SECONDS)
         await self._accept_all()
@@ -122,7 +123,7 @@ class Acceptor:
                 await asyncio.sleep(0)  # the idle connection is closed meanwhile
 
     def _accept_next(self) -> None:
-        """Take one caller; while others wait the readers call again, and other work gets its turn in between."""
+        """Take one caller: the event loop calls again for the next, and other work gets its turn in between."""
         if self._open >= self._limit and not self._make_room():
             self._pause()
             return
@@ -151,10 +152,9 @@ class Acceptor:
         """Close an idle connection after accept failed for want of a descriptor; raise what is another error."""
         if error.errno not in NO_ROOM:
             raise error
-        now_s = self._loop.time()
-        if now_s - self._no_room_logged_s >= NO_ROOM_LOG_SECONDS:
-            self._no_room_logged_s = now_s
-            logs.event("cannot accept", level=logging.WARNING, reason=error.strerror, retry="callers wait meanwhile")
+        if self._log_limit.allows():
+            effect = "callers wait in the kernel's queue"
+            logs.event("cannot accept", level=logging.WARNING, reason=error.strerror, effect=effect)
         return self._make_room()
 
     def _pause(self) -> None:
@@ -164,7 +164,7 @@ class Acceptor:
         self._retry = self._loop.call_later(NO_ROOM_PAUSE_SECONDS, self.start)
 
 
-def greet_nobody_new(listening: socket.socket) -> None:
+def drop_new_callers(listening: socket.socket) -> None:
     """Let the kernel drop each SYN that comes to a listening socket, and finish the handshakes under way.
 
     A socket filter (Linux, Documentation/networking/filter.rst) that takes segments with the ACK bit only. A dropped

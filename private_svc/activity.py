@@ -2,7 +2,7 @@
 
 Work is what somebody wants of this service. Fly's own health checks, scrapes, refused callers and a connection that
 asks nothing are not work: they must not keep an idle Machine up (IDLE_EXIT_SECONDS). A raw session through Fly Proxy
-without a PROXY preface may be a health check: it is work while it is open, and leaves the idle time as it was.
+without a PROXY preface may be a health check: it is work while it is open, and does not restart the idle time.
 """
 
 from __future__ import annotations
@@ -47,7 +47,6 @@ class Activity:
 
     __slots__ = (
         "answers",
-        "cut",
         "drained",
         "hellos",
         "last_work_s",
@@ -63,10 +62,9 @@ class Activity:
         self.requests: Counter[Ingress] = Counter()
         self.answers: Counter[tuple[Ingress, int]] = Counter()
         self.hellos: Counter[tuple[Ingress, Greeted]] = Counter()
-        self.refused = 0
+        self.refused: Counter[Ingress] = Counter()
         self.throttled = 0
         self.drained = 0
-        self.cut = 0
         self.working = 0
         self.quiet = asyncio.Event()  # set while nobody waits for work
         self.quiet.set()

@@ -2,7 +2,7 @@
 
 A suspended Machine notices nothing. After the resume, one of its clocks has made a step:
 
-- the steady clock, when the process was stopped and the kernel was not (SIGSTOP, a freezer);
+- the monotonic clock, when the process was stopped and the kernel was not (SIGSTOP, a freezer);
 - the wall clock alone, when the whole Machine was a snapshot and its clock was set right on resume (docs/fly.md,
   "Sleep and wake": it may lag for seconds). A clock that somebody sets forward looks the same.
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CHECK_SECONDS = 1.0  # how often departure.py reads the clocks
 RESOLUTION_SECONDS = 0.0001  # finer differences of times since 1970 are errors of rounding
-STEP_SECONDS = 5.0  # an event loop that is merely busy makes smaller steps
+STEP_SECONDS = 5.0  # code that blocks the event loop for longer is taken for a suspension
 
 
 class Awake:
@@ -66,5 +66,5 @@ class Awake:
         return True
 
     def awake_seconds(self, since_s: float) -> float:
-        """Return the seconds from `since_s`, before the first look, until now, without those spent suspended."""
+        """Return the seconds from `since_s`, before the first reading, until now, without those spent suspended."""
         return self._steady_clock() - since_s - self._passed_here_s

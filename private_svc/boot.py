@@ -1,11 +1,10 @@
 """How this process came up, in phases: exec, bound, imported, serving, first accept, first response.
 
-"Boot" ends when the admin listener is answered, not when its port is bound: the kernel holds callers in between, and
+"Boot" ends when the admin listener answers, not when its port is bound: the kernel holds callers in between, and
 what Python spends importing must not be blamed on the platform.
 
 Source of the origin: field 22 of /proc/self/stat (proc(5)), the start of the process in 10 ms ticks of CLOCK_BOOTTIME.
-The process cannot be younger than the CPU time it has used, which narrows the tick; what is left is an error of less
-than one tick, never more.
+A process is at least as old as the CPU time that it has used, which is a second bound: the error is below one tick.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Module = tuple[str, bool, int, int]  # source file, is a package, offset of its code behind the index, length
     Index = tuple[str, dict[str, Module], list[tuple[str, int]]]  # sys.version, modules, libraries and bytes to read
 
-INDEX_AT = 8  # before it is its length
+INDEX_AT = 8  # the bytes before it are its length
 PATH = f"{os.path.dirname(__file__)}/first_answer.bundle"  # noqa: PTH120 - no pathlib yet
 
 

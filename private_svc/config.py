@@ -124,7 +124,7 @@ class Setting:
 
     def problem(self, text: str) -> str:
         """Return the line that says why `text` cannot be used, which never shows a secret."""
-        came = f"{len(text)} characters that are not" if self.secret else repr(text)
+        came = f"a value of {len(text)} characters (not shown)" if self.secret else repr(text)
         return f"{self.name}: expected {self.expected}, got {came}"
 
 
@@ -242,6 +242,7 @@ def usage() -> str:
             *rows,
             "",
             "SIGINT or SIGTERM drains and exits 0; a second signal exits at once with 128 + its number.",
-            "Exit status 1: a port could not be bound. 2: a setting, an option, APP, RAW or AUTH cannot be used.",
+            "Exit status 1: a port could not be bound, or a part of the service failed.",
+            "Exit status 2: a setting, an option, APP, RAW or AUTH cannot be used.",
         ]
     )

@@ -1,7 +1,7 @@
 """Why and when this process leaves: a signal, a request, a part of the service that failed, or idle time.
 
 A Machine whose app exits 0 is stopped, and the next request starts it again: leaving when idle is how an app chooses
-the delay before its Machine sleeps (docs/fly.md, "Sleep and wake"). Idle time begins anew with the last work, and with
+the delay before its Machine sleeps (docs/fly.md, "Sleep and wake"). The idle time restarts with work, and with
 a resume, because a caller that wakes a Machine is about to ask something.
 """
 
@@ -111,7 +111,7 @@ async def watch_idle_time(
             departure.because(reason)
         else:
             await suspender.suspend_when_quiet(context.activity, context.config.drain_seconds, reason)
-            since_s = clock()  # after the resume, or the failure, the idle time begins anew
+            since_s = clock()  # after the resume, or the failure, the idle time restarts
 
 
 def idle_seconds(now_s: float, serving_s: float, activity: Activity, awake: Awake) -> float:

@@ -10,8 +10,6 @@ dial from there, PLATFORM_NETWORKS needs that network, too.
 from __future__ import annotations
 
 import logging
-import time
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from private_svc import logs
@@ -34,28 +32,23 @@ class Exposure:
     def __init__(self, app_name: str | None, activity: Activity) -> None:
         self._app_name = app_name or "APP"
         self._activity = activity
-        self._refused: Counter[Ingress] = Counter()
-        self._logged_s: dict[Ingress, float] = {}
+        self._log_limits = {ingress: logs.RateLimit(LOG_SECONDS) for ingress in Ingress}
         self._addresses: dict[str, None] = {}
 
     def refuse(self, caller: Caller) -> None:
-        """Count `caller` as refused, and log it; the panel shows the number of public callers."""
-        ingress = caller.ingress
-        is_public = ingress is Ingress.PUBLIC
-        self._activity.refused += is_public
-        self._refused[ingress] += 1
-        now_s = time.monotonic()
-        if now_s - self._logged_s.get(ingress, float("-inf")) < LOG_SECONDS:
-            return
-        self._logged_s[ingress] = now_s
-        logs.event(
-            "refused",
-            level=logging.WARNING,
-            ingress=ingress,
-            client=caller.client,
-            refused=self._refused[ingress],
-            fix=f"this app has a public address: {'; '.join(self.fix)}" if is_public else advice(caller),
-        )
+        """Count `caller` as refused, and log it."""
+        ingress, refused = caller.ingress, self._activity.refused
+        refused[ingress] += 1
+        if self._log_limits[ingress].allows():
+            is_public = ingress is Ingress.PUBLIC
+            logs.event(
+                "refused",
+                level=logging.WARNING,
+                ingress=ingress,
+                client=caller.client,
+                refused=refused[ingress],
+                fix=f"this app has a public address: {'; '.join(self.fix)}" if is_public else advice(caller),
+            )
 
     def through(self, app_address: str) -> None:
         """Note the address of ours that a public caller used."""

@@ -5,12 +5,12 @@
 | loopback, or an address of our own      | ignored              | loopback | the peer         |
 | in PLATFORM_NETWORKS                    | none                 | platform | the peer         |
 | in PLATFORM_NETWORKS                    | one, in fdaa::/16    | flycast  | Fly-Client-IP    |
-| in PLATFORM_NETWORKS                    | anything else        | public   | it, if it parses |
+| in PLATFORM_NETWORKS                    | anything else        | public   | it, or the peer where it is no address |
 | in fdaa::/16 (6PN, WireGuard)           | ignored: forged      | six_pn   | the peer         |
 | anything else                           | ignored              | unknown  | the peer         |
 
-Source: docs/fly.md, "Who is calling". X-Forwarded-For is never believed: Fly Proxy appends to it, so the caller chooses
-its first entry. A raw connection has no headers, so one through Fly Proxy shows as `platform`.
+Source: docs/fly.md, "Who is calling". X-Forwarded-For never decides: its first entries are the caller's own. A raw
+connection through Fly Proxy is `platform`, unless a PROXY header names the client, which then counts as Fly-Client-IP.
 
 What is remembered of callers is bounded in number and in size: no header value is kept that is longer than an address.
 """
@@ -64,7 +64,10 @@ Classifier = Callable[[str, str, tuple[str, ...]], Caller]
 
 
 def classifier(here: Here) -> Classifier:
-    """Return `classify` for this Machine, quick for peers and clients that were seen lately."""
+    """Return the function that classifies the callers of this Machine; recent peers and clients are remembered.
+
+    It takes the address of the peer and our own, and every value of Fly-Client-IP.
+    """
     by_peer = lru_cache(CALLERS_REMEMBERED)(partial(of_peer, here=here))
     behind_proxy = lru_cache(CALLERS_REMEMBERED)(of_client)
 
@@ -75,11 +78,6 @@ def classifier(here: Here) -> Classifier:
         return behind_proxy(caller.client, _only(fly_client_ip))
 
     return who
-
-
-def classify(peer: str, local: str, fly_client_ip: tuple[str, ...], here: Here) -> Caller:
-    """Return the caller whose socket runs from `peer` to `local`; `fly_client_ip` holds every value of that header."""
-    return classifier(here)(peer, local, fly_client_ip)
 
 
 def of_peer(peer: str, local: str, here: Here) -> Caller:
@@ -103,7 +101,7 @@ def of_client(peer: str, fly_client_ip: str) -> Caller:
 
 
 def refused(*, private_only: bool, on_fly: bool) -> frozenset[Ingress]:
-    """Return which callers a private service turns away, on every port.
+    """Return from where a private service refuses callers, on every port.
 
     On Fly every caller has a known origin. If Fly Proxy ever dials from an address outside PLATFORM_NETWORKS, its
     public callers are `unknown`: to serve them would open the service to the public without a word.

@@ -19,7 +19,7 @@ from contextlib import suppress
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, NoReturn
 
-from private_svc import __version__, authorities, ingress, logs
+from private_svc import __version__, ca_certificates, ingress, logs
 from private_svc.activity import Activity
 from private_svc.awake import Awake
 from private_svc.config import ConfigError
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 OPEN_FILES_WANTED = 16384  # both queues, taken at once when we leave, and every open connection
 LEAVE_SECONDS = 1.0  # for the atexit functions of your application, and for a reader of its last prints
-CANNOT_BE_USED = 2  # the exit status for APP and RAW, as for every other setting
+CANNOT_BE_USED = 2  # the exit status for APP, RAW and AUTH, as for every other setting
 
 
 def run(config: Config, environ: Mapping[str, str], boot: Boot, listeners: tuple[Listener, ...]) -> NoReturn:
@@ -76,7 +76,6 @@ async def _live(context: Context) -> int:
     drain_seconds = context.config.drain_seconds
     logs.event("draining", reason=reason, drain_seconds=drain_seconds)
     cut_hellos, cut_connections = await asyncio.gather(_drain(raw, drain_seconds), _drain(admin, drain_seconds))
-    context.activity.cut += cut_hellos + cut_connections
     level = logging.WARNING if cut_hellos or cut_connections else logging.INFO
     logs.event("leaving", level=level, cut_connections=cut_connections, cut_hellos=cut_hellos)
     return max(map(_exit_status, parts))
@@ -127,10 +126,10 @@ async def _serve_http(
 
 def _import_http() -> tuple[type[Admin], type[Scrape]]:
     """Import aiohttp and what is built on it; most of the boot."""
-    with authorities.awaited():
+    with ca_certificates.deferred():
         from private_svc.web.admin import Admin  # noqa: PLC0415 - while the raw port is already served
         from private_svc.web.scrape import Scrape  # noqa: PLC0415
-    gc.freeze()  # what was imported stays: nobody needs to look through it again
+    gc.freeze()  # what was imported lives for ever: exclude it from garbage collection
     gc.enable()
     return Admin, Scrape
 

@@ -1,7 +1,7 @@
-"""Write lines where nobody may be reading: the service never waits for who reads its log.
+"""Write lines where nobody may be reading: the service never waits for the reader of its log.
 
-Where a pipe is full or a terminal was stopped, a line that finds no room is lost and counted, and the first line that
-finds room again is preceded by how many were lost. poll(2) promises room for PIPE_BUF bytes and no more (pipe(7)).
+Where a pipe is full or a terminal was stopped, a line is dropped and counted; logs.py reports the count before the next
+line that finds room. poll(2) promises room for PIPE_BUF bytes and no more (pipe(7)).
 """
 
 from __future__ import annotations

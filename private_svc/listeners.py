@@ -24,10 +24,6 @@ from _socket import (
     socket,
 )
 
-TYPE_CHECKING = False  # importing typing costs milliseconds before the bind
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 BACKLOG = 4096  # callers the kernel holds while Python starts
 NO_IPV6 = (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EADDRNOTAVAIL)
 IPV4_REACH = "Flycast only: this kernel has no IPv6, so 6PN and .internal names cannot reach it"
@@ -60,30 +56,21 @@ class Listener:
         self.reach = reach
 
 
-def bind(name: str, setting: str, port: int, open_socket: Callable[[int, int, int], socket] = socket) -> Listener:
-    """Return a listener for `port` on every address, not yet listening; raise `BindError`, which names `setting`."""
-    bound = _bind_either(open_socket, "0.0.0.0", setting, port, v6_only=0)
-    return Listener(name, setting, bound, "Flycast and 6PN" if bound.family == AF_INET6 else IPV4_REACH)
+def bind(name: str, setting: str, port: int, *, off_proxy: bool = False) -> Listener:
+    """Return a listener for `port` on every address, not yet listening; raise `BindError`, which names `setting`.
 
-
-def bind_off_proxy(
-    name: str, setting: str, port: int, open_socket: Callable[[int, int, int], socket] = socket
-) -> Listener:
-    """Return a listener, not yet listening, that 6PN and this Machine reach and Fly Proxy, dialling IPv4, cannot."""
-    bound = _bind_either(open_socket, "127.0.0.1", setting, port, v6_only=1)
-    return Listener(name, setting, bound, "6PN and ::1" if bound.family == AF_INET6 else "this Machine only: no IPv6")
-
-
-def _bind_either(
-    open_socket: Callable[[int, int, int], socket], ipv4_host: str, setting: str, port: int, *, v6_only: int
-) -> socket:
+    With `off_proxy`, 6PN and this Machine reach it, and Fly Proxy, which dials IPv4, does not.
+    """
+    reach, ipv4_host, ipv4_reach = "Flycast and 6PN", "0.0.0.0", IPV4_REACH
+    if off_proxy:
+        reach, ipv4_host, ipv4_reach = "6PN and ::1", "127.0.0.1", "this Machine only: no IPv6"
     try:
         try:
-            return _bound(open_socket, AF_INET6, "::", port, v6_only)
+            return Listener(name, setting, _bound(AF_INET6, "::", port, v6_only=off_proxy), reach)
         except OSError as error:
             if error.errno not in NO_IPV6:
                 raise
-            return _bound(open_socket, AF_INET, ipv4_host, port, v6_only)
+            return Listener(name, setting, _bound(AF_INET, ipv4_host, port), ipv4_reach)
     except OSError as error:
         raise _explained(error, setting, port) from error
 
@@ -91,7 +78,7 @@ def _bind_either(
 def listen(*listeners: Listener) -> None:
     """Let the kernel take callers on all of them, or raise `BindError` and let it take them on none.
 
-    Called once every port is bound: whom the kernel has greeted must not be reset because another port is taken.
+    Called once every port is bound: an established connection must not be reset because another port is taken.
     """
     for listener in listeners:
         try:
@@ -103,8 +90,8 @@ def listen(*listeners: Listener) -> None:
             raise _explained(error, listener.setting, port) from error
 
 
-def _bound(open_socket: Callable[[int, int, int], socket], family: int, host: str, port: int, v6_only: int) -> socket:
-    bound = open_socket(family, SOCK_STREAM, IPPROTO_TCP)
+def _bound(family: int, host: str, port: int, *, v6_only: bool = False) -> socket:
+    bound = socket(family, SOCK_STREAM, IPPROTO_TCP)
     try:
         if family == AF_INET6:
             bound.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, v6_only)

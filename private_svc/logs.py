@@ -83,6 +83,22 @@ def event(name: str, *, level: int = logging.INFO, exc_info: bool = False, **fie
         _LOGGER.handle(Event(level, name, fields, sys.exc_info() if exc_info else None))
 
 
+class RateLimit:
+    """Allows one line in `seconds`, of a kind that callers could cause in any number."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._last_s = float("-inf")
+
+    def allows(self) -> bool:
+        """Tell whether a line may be logged now, and count it as logged."""
+        now_s = time.monotonic()
+        if now_s - self._last_s < self._seconds:
+            return False
+        self._last_s = now_s
+        return True
+
+
 class Event(logging.LogRecord):
     """A record of ours. It has no thread, process and line: looking for them costs time, and no format shows them."""
 

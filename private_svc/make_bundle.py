@@ -29,7 +29,7 @@ ANSWER_SECONDS = 60.0
 ANY_PORT = {"PORT": "0", "HELLO_PORT": "0", "METRICS_PORT": "0", "LOG_FORMAT": "json"}
 SERVICE = ("-v", "-m", "private_svc")
 NOTHING = ("-c", "print(open('/proc/self/maps').read())")
-TOLD_BY_PYTHON = ("#", "import ")  # begin the lines of -v
+VERBOSE_STARTS = ("#", "import ")  # begin the lines of -v
 FIRST_ASKED = ("/healthz", "/")
 IMPORTED = re.compile(r"^import '([^']+)' # ", re.MULTILINE)
 MAPPED = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ \d+ +(/.*\.so\b.*)$", re.MULTILINE)
@@ -38,10 +38,10 @@ MAPPED = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ \d+ +(/.*\.so
 def main(arguments: list[str]) -> int:
     """Write the bundle whole or not at all; return the exit status."""
     target = Path(arguments[0] if arguments else bundle.PATH)
-    told, maps = first_answer()
+    import_log, maps = first_answer()
     with NamedTemporaryFile(dir=target.resolve().parent, delete=False) as unfinished:
         try:
-            write(unfinished, imported(told), libraries(maps))
+            write(unfinished, imported(import_log), libraries(maps))
             unfinished.flush()
             os.fchmod(unfinished.fileno(), 0o644)
             Path(unfinished.name).replace(target)
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
 
 
 def first_answer() -> tuple[str, str]:
-    """Start the service; once it has answered, return what its Python has told of its imports, and its maps."""
+    """Start the service; once it has answered, return the log of its imports, and its maps."""
     with (
         TemporaryFile("w+") as stderr,
         subprocess.Popen(
@@ -68,7 +68,7 @@ def first_answer() -> tuple[str, str]:
             maps = Path(f"/proc/{service.pid}/maps").read_text()
         except BaseException:
             stderr.seek(0)
-            sys.stderr.writelines(line for line in stderr if not line.startswith(TOLD_BY_PYTHON))
+            sys.stderr.writelines(line for line in stderr if not line.startswith(VERBOSE_STARTS))
             raise
         finally:
             service.kill()
@@ -76,9 +76,9 @@ def first_answer() -> tuple[str, str]:
         return stderr.read(), maps
 
 
-def imported(told: str) -> list[str]:
+def imported(import_log: str) -> list[str]:
     """Return the modules that were imported after the ports were bound, when the service looks for its bundle."""
-    names = IMPORTED.findall(told)
+    names = IMPORTED.findall(import_log)
     return names[names.index(bundle.__name__) + 1 :]
 
 

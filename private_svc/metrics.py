@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from private_svc.ingress import Ingress
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
     from private_svc.activity import Greeted
     from private_svc.context import Context
-    from private_svc.ingress import Ingress
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "private_svc"
@@ -45,12 +46,14 @@ class ServiceCollector(Collector):
             boot.add_metric([phase], ms / 1000)
         yield boot
         yield _counter("requests", "HTTP requests answered", "status", activity.answers)
-        yield _counter("hellos", "Raw connections, by how they ended", "outcome", activity.hellos)
+        yield _counter("hellos", "Raw connections, by how they were received", "outcome", activity.hellos)
+        refused = CounterMetricFamily(f"{PREFIX}_refused", "Callers refused for how they came in", labels=["ingress"])
+        for ingress in (Ingress.PUBLIC, Ingress.UNKNOWN):
+            refused.add_metric([ingress], activity.refused[ingress])
+        yield refused
         for name, help_text, value in (
-            ("refused", "Callers refused because they came through a public address", activity.refused),
             ("throttled", "Actions refused after too many wrong tokens", activity.throttled),
             ("drained", "Requests answered while leaving", activity.drained),
-            ("cut", "Connections ended before their answer while leaving", activity.cut),
             ("resumes", "Resumes of this Machine after a suspension", awake.resumes),
         ):
             yield CounterMetricFamily(f"{PREFIX}_{name}", help_text, value=value)

@@ -1,4 +1,4 @@
-"""The PROXY preface, with which Fly Proxy says who is behind a raw connection.
+"""The PROXY preface (the specification calls it the header): Fly Proxy says in it who is behind a raw connection.
 
 Source: the PROXY protocol specification, versions 1 and 2; the handler `proxy_proto` of docs/fly.md, "Proxy". A version
 1 line has at most 107 bytes. Version 2 may carry extensions of up to 64 KiB; nobody needs them here, so a preface that

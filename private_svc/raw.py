@@ -14,10 +14,12 @@ be set up. The listening socket is in that set, too: arrivals and endings are se
 from __future__ import annotations
 
 import asyncio
+import logging
 import select
 import socket
 from typing import TYPE_CHECKING
 
+from private_svc import logs
 from private_svc.accept import Acceptor
 from private_svc.activity import Greeted
 from private_svc.ingress import Ingress, refused
@@ -35,9 +37,10 @@ if TYPE_CHECKING:
 CLOSE_SECONDS = 2.0  # for a client that keeps its half open, or keeps talking, and for a preface to arrive
 GRACE_SECONDS = 0.25  # the same while leaving, and for what a session's caller has just sent
 OPEN_AT_MOST = 1024
-PREFACE_AT_MOST = 1024
 POLLS_PER_WAKE_UP = 4  # each for at most SOCKETS_PER_POLL sockets; then other work of the event loop gets its turn
 SOCKETS_PER_POLL = 64
+LOG_SECONDS = 60.0
+SEND_PREFACES = 'handlers = ["proxy_proto"] for this port in fly.toml, or HELLO_PROXY_PROTOCOL=off'
 NO_WAITING = int(socket.MSG_DONTWAIT)  # as good as setblocking(False), without asking the kernel for it
 WITH_MORE_TO_COME = int(socket.MSG_MORE) | NO_WAITING  # so that the words and FIN leave in one packet
 
@@ -72,7 +75,7 @@ class RawPort:
         self._activity = context.activity
         self._close_seconds = close_seconds
         self._acceptor = Acceptor(loop, self, listening, self._take, self._make_room, limit=open_at_most)
-        self._guests: dict[int, Guest] = {}  # by file descriptor, the longest here first
+        self._guests: dict[int, Guest] = {}  # by file descriptor, the oldest first
         self._timer: asyncio.TimerHandle | None = None  # for the guest who is here longest
         self._readable = select.epoll()
         self._accepting: dict[int, Callable[[], None]] = {}  # by file descriptor: the listening socket, or none
@@ -80,10 +83,11 @@ class RawPort:
         self._all_gone: asyncio.Future[None] | None = None  # while leaving
         self._refused = refused(private_only=context.config.private_only, on_fly=context.machine.app_name is not None)
         self._expects_prefaces = context.config.hello_proxy_protocol
+        self._log_limit = logs.RateLimit(LOG_SECONDS)
         self._words = b""
         self._sessions: Sessions | None = None
         if isinstance(handler, Words):
-            self._words = handler.said
+            self._words = handler.content
         else:
             from private_svc.sessions import Sessions  # noqa: PLC0415 - needed where RAW names a handler
 
@@ -91,7 +95,7 @@ class RawPort:
         if self._expects_prefaces:
             from private_svc import preface  # noqa: PLC0415 - needed where prefaces are expected
 
-            self._read_preface = preface.read
+            self._preface = preface
 
     def start(self) -> None:
         """Begin to accept."""
@@ -214,7 +218,7 @@ class RawPort:
     def _read_on(self, fd: int, guest: Guest, so_far: bytes) -> None:
         """Read more of the preface, and not a byte of what follows it; act on it once it is complete."""
         try:
-            arrived = guest.connection.recv(PREFACE_AT_MOST, socket.MSG_PEEK | NO_WAITING)
+            arrived = guest.connection.recv(self._preface.AT_MOST, socket.MSG_PEEK | NO_WAITING)
         except BlockingIOError:
             return
         except OSError:
@@ -224,8 +228,10 @@ class RawPort:
             self._close(fd)
             return
         try:
-            found = self._read_preface(so_far + arrived)
-        except ValueError:
+            found = self._preface.read(so_far + arrived)
+        except ValueError as error:
+            if self._log_limit.allows():
+                logs.event("bad PROXY preface", level=logging.WARNING, reason=str(error), fix=SEND_PREFACES)
             guest.preface = None
             if not self._say(guest.connection, guest.visit.caller, Greeted.BAD_PREFACE):
                 self._close(fd)

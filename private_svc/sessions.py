@@ -1,4 +1,4 @@
-"""Sessions on the raw port: the conversations of the handler that RAW names. Imported only where RAW is set.
+"""Sessions on the raw port: the conversations of the handler that RAW names. Imported only where RAW names a handler.
 
 - The handler is `async def handle(reader, writer, caller)`, or takes the caller and returns an `asyncio.Protocol`.
 - A session lasts until the handler has returned, also when its caller has left; with a protocol, until the connection
@@ -98,7 +98,7 @@ class Session(ABC):
         try:
             await self._converse()
             self.finished.set_result(None)
-            await self._see_off()
+            await self._linger()
         finally:
             if self._transport is None:
                 self._connection.close()
@@ -120,8 +120,8 @@ class Session(ABC):
         """Let the handler talk, until it has no more to say."""
 
     @abstractmethod
-    async def _see_off(self) -> None:
-        """Wait until the connection can be closed without harm to what was said."""
+    async def _linger(self) -> None:
+        """Wait until closing the connection cannot destroy the last bytes that were sent."""
 
     @abstractmethod
     def _input_has_ended(self) -> bool:
@@ -150,7 +150,7 @@ class StreamSession(Session):
         with suppress(TimeoutError):
             await asyncio.wait_for(self._writer.drain(), SEND_SECONDS)
 
-    async def _see_off(self) -> None:
+    async def _linger(self) -> None:
         """Close our half, and throw away what arrives until the caller closes its half."""
         if self._transport is None:
             return
@@ -213,7 +213,7 @@ class ProtocolSession(Session):
             raise TypeError(f"RAW: expected an asyncio.Protocol, got {type(protocol).__name__}")
         return protocol
 
-    async def _see_off(self) -> None:
+    async def _linger(self) -> None:
         """Do nothing: the connection is closed."""
 
     def _input_has_ended(self) -> bool:

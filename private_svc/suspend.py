@@ -72,7 +72,7 @@ class Suspender:
             async with asyncio.timeout(wait_seconds):
                 await activity.quiet.wait()
         except TimeoutError:
-            logs.event("suspending under way", level=logging.WARNING, in_flight=activity.working)
+            logs.event("suspending with requests in flight", level=logging.WARNING, in_flight=activity.working)
         logs.event("suspending", reason=reason)
         asked_s = self._wall_clock()
         try:

@@ -1,6 +1,6 @@
 """The admin side: its routes and what they answer, and how it starts and drains.
 
-The panel and your application are imported by whom first needs them: who waits for another answer does not pay for it.
+The panel is imported with the first request for it, so that no other answer waits for that.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ CLEANUP_SECONDS = 1.0  # for an application to put its things away
 class Runner(web.AppRunner):
     """Tells the applications that they shut down when draining begins, not when it has ended, and once."""
 
-    _told = False
+    _began = False
 
     async def shutdown(self) -> None:
         """Let every application end what would not end by itself, such as WebSockets."""
-        if not self._told:
-            self._told = True
+        if not self._began:
+            self._began = True
             await super().shutdown()
 
 
@@ -93,7 +93,7 @@ class Admin:
         context, config = self._context, self._context.config
         login = None
         if config.auth is not None:
-            from private_svc.web import auth  # noqa: PLC0415 - only who sets it pays for the import
+            from private_svc.web import auth  # noqa: PLC0415 - when it is first needed
 
             login = await auth.find(*config.auth)
         of_app = await self._start_app(config.app, login) if config.app is not None else None
@@ -107,8 +107,8 @@ class Admin:
 
     async def _start_app(self, app: tuple[str, str], login: guard.Login | None) -> Mounted:
         """Start your application, in front of the panel where both have a path."""
-        from private_svc.seams import blamed  # noqa: PLC0415 - see above
-        from private_svc.web import mount  # noqa: PLC0415 - see above
+        from private_svc.seams import blamed  # noqa: PLC0415 - when it is first needed
+        from private_svc.web import mount  # noqa: PLC0415 - when it is first needed
 
         path = self._context.config.app_path
         web_app = await mount.mount(*app, path)
@@ -134,15 +134,15 @@ class Admin:
     async def drain(self, seconds: float) -> int:
         """Answer what has arrived, welcome nothing new; return how many connections were cut after `seconds`."""
         self.front.draining = True
-        told = [_within(seconds, "on_shutdown", runner.shutdown()) for runner in self._runners]
-        _, cut = await asyncio.gather(asyncio.gather(*told), self._connections.drain(seconds))
+        shutdowns = [_within(seconds, "on_shutdown", runner.shutdown()) for runner in self._runners]
+        _, cut = await asyncio.gather(asyncio.gather(*shutdowns), self._connections.drain(seconds))
         for runner in reversed(self._runners):  # the panel's first: it has the connections, and ends what is under way
             await _within(CLEANUP_SECONDS, "cleanup", runner.cleanup())
         return cut
 
     def current_status(self, request: web.Request) -> Status:
         """Return the status of this Machine for the sender of `request`."""
-        from private_svc.web import status  # noqa: PLC0415 - see above
+        from private_svc.web import status  # noqa: PLC0415 - when it is first needed
 
         connection, config = connection_of(request), self._context.config
         return status.current(
@@ -156,7 +156,7 @@ class Admin:
 
     async def _panel(self, request: web.Request) -> web.Response:
         """Show this Machine in the form the caller asked for."""
-        from private_svc.web import rendering  # noqa: PLC0415 - see above
+        from private_svc.web import rendering  # noqa: PLC0415 - when it is first needed
 
         form = negotiate(request.headers.get("Accept", ""))
         if form is Form.JSON:
@@ -170,7 +170,7 @@ class Admin:
 
     async def _status(self, request: web.Request) -> web.Response:
         """Show this Machine as JSON, whatever was asked for."""
-        from private_svc.web import status  # noqa: PLC0415 - see above
+        from private_svc.web import status  # noqa: PLC0415 - when it is first needed
 
         return _fresh(json_line(status.as_json(self.current_status(request))))
 
@@ -189,7 +189,7 @@ class Admin:
 
     async def _static(self, request: web.Request) -> web.Response:
         """Serve one of the panel's files."""
-        from private_svc.web import rendering  # noqa: PLC0415 - see above
+        from private_svc.web import rendering  # noqa: PLC0415 - when it is first needed
 
         name = request.match_info["name"]
         if name not in STATIC_FILES:
@@ -205,7 +205,7 @@ class Admin:
 
 
 async def _within(seconds: float, part: str, ending: Awaitable[None]) -> None:
-    """Wait for a part of the end: an application that fails or hangs must not keep anybody else from leaving."""
+    """Wait for one step of leaving, whose failure is logged: the process ends anyway."""
     try:
         async with asyncio.timeout(seconds):
             await ending

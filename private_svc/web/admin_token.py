@@ -14,14 +14,13 @@ from __future__ import annotations
 import hmac
 import json
 import logging
-import time
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from private_svc import logs
-from private_svc.web.caller import caller_of, user_of
+from private_svc.web.caller import caller_of, path_of, user_of
 from private_svc.web.negotiate import Form
 from private_svc.web.origin import is_cross_site
 from private_svc.web.throttle import Throttle
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from private_svc.context import Context
 
 THROTTLED_LOG_SECONDS = 60.0
-PATH_AT_MOST = 200
 OFF = "actions are off: no ADMIN_TOKEN is set; fly secrets set ADMIN_TOKEN=$(openssl rand -hex 32){app}"
 HEADER = "X-Admin-Token"
 
@@ -45,7 +43,7 @@ class AdminToken:
         self._activity = context.activity
         self._app_name = context.machine.app_name
         self._throttle = Throttle()
-        self._throttled_log_s = float("-inf")
+        self._log_limit = logs.RateLimit(THROTTLED_LOG_SECONDS)
         token = context.config.admin_token
         self._hash = sha256(token.encode()).digest() if token is not None else None
 
@@ -83,9 +81,7 @@ class AdminToken:
             self._throttle.wrong(client)
             return
         self._activity.throttled += 1
-        now_s = time.monotonic()
-        if now_s - self._throttled_log_s >= THROTTLED_LOG_SECONDS:
-            self._throttled_log_s = now_s
+        if self._log_limit.allows():
             audit(request, action, "throttled", f"{self._activity.throttled} so far")
         _refuse(
             web.HTTPTooManyRequests,
@@ -100,13 +96,14 @@ ADMIN_TOKEN = web.RequestKey("admin_token", AdminToken)
 def require_token(request: web.BaseRequest, action: str = "") -> None:
     """Return if `request` carries the ADMIN_TOKEN; else raise a `web.HTTPException`: 401, 403 or 429.
 
-    Each decision is an `audit` line in the log that names `action`, by default the method and path. In a test of your
+    Each decision is an `audit` line in the log that names `action`, by default the method and path; throttled guesses
+    are one line a minute at most. In a test of your
     application without the service nobody has the token: 403.
     """
     held = request.get(ADMIN_TOKEN)
     if held is None:
-        _refuse(web.HTTPForbidden, "there is no ADMIN_TOKEN without the service")
-    held.require(request, action or f"{request.method} {request.rel_url.raw_path[:PATH_AT_MOST]}")
+        _refuse(web.HTTPForbidden, "this application runs without private-svc, so nobody has an ADMIN_TOKEN")
+    held.require(request, action or f"{request.method} {path_of(request)}")
 
 
 def audit(request: web.BaseRequest, action: str, outcome: str, note: str = "") -> None:

@@ -66,7 +66,7 @@ def failing_closed(check: Login, seconds: float = AUTH_SECONDS) -> Login:
                 reason=f"no answer within {seconds:g} s" if isinstance(error, TimeoutError) else repr(error)[:200],
                 client=caller.client,
             )
-            return problem(request, 503, "the login is out of order")
+            return problem(request, 503, "the login check failed; the log of the service has the reason")
         return refusal
 
     return ask

@@ -1,4 +1,4 @@
-"""Who sent a request: for the guard, and for handlers of your own."""
+"""Who sent a request, and what logs say of it: for the guard, and for handlers of your own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from private_svc.web.connection import Connection
 
 USER_AT_MOST = 100
+PATH_AT_MOST = 200
 
 
 def caller_of(request: web.BaseRequest) -> Caller:
@@ -22,7 +23,7 @@ def caller_of(request: web.BaseRequest) -> Caller:
     connection = connection_of(request)
     if connection is None:
         return Caller(Ingress.UNKNOWN, request.remote or "")
-    return connection.caller(said_client(request))
+    return connection.caller(fly_client_ips(request))
 
 
 def user_of(request: web.BaseRequest) -> dict[str, Any]:
@@ -31,7 +32,12 @@ def user_of(request: web.BaseRequest) -> dict[str, Any]:
     return {} if user is None else {"user": str(user)[:USER_AT_MOST]}
 
 
-def said_client(request: web.BaseRequest) -> tuple[str, ...]:
+def path_of(request: web.BaseRequest) -> str:
+    """Return the path for a log, without its query, which may hold secrets."""
+    return request.rel_url.raw_path[:PATH_AT_MOST]
+
+
+def fly_client_ips(request: web.BaseRequest) -> tuple[str, ...]:
     """Return every value of `Fly-Client-IP`, which may be forged."""
     return tuple(request.headers.getall("Fly-Client-IP", ()))
 

@@ -1,8 +1,8 @@
 """One HTTP connection: in one state at a time, moved by events and one deadline.
 
-states.py has the table of states and moves. Of one connection aiohttp gets one request at a time: what is pipelined
-behind it waits here, so all callers take turns. A caller that takes no more of its answer is the kernel's to notice:
-the listening socket passes TCP_USER_TIMEOUT on to each connection (tcp(7)).
+states.py has the table of states and moves. aiohttp gets one request of a connection at a time; what is pipelined
+behind it waits here, so that no caller delays another. The kernel ends a connection whose caller takes no more of its
+answer (TCP_USER_TIMEOUT, which each connection inherits from the listening socket, tcp(7)).
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ HELD_AT_MOST = 64 * 1024  # bytes of pipelined requests
 NEVER = float("inf")
 
 
-class Listener(Protocol):
-    """What a connection asks of the listener that accepted it."""
+class Owner(Protocol):
+    """What a connection asks of those that hold all connections of its listener."""
 
     context: Context
     caller_seconds: float
@@ -60,23 +60,23 @@ class Connection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, handler: asyncio.Protocol, listener: Listener, visit: Visit, peer: str, local: str) -> None:
+    def __init__(self, handler: asyncio.Protocol, owner: Owner, visit: Visit, peer: str, local: str) -> None:
         self._loop = asyncio.get_running_loop()
         self._handler = handler
-        self._listener = listener
+        self._owner = owner
         self.visit = visit
         self._ends = (peer, local)
         self.state = State.IDLE
         self._deadline_s = NEVER
         self._timer: asyncio.TimerHandle | None = None  # due at the deadline, or before it
         self._held = b""  # what aiohttp has not got
-        self._checked = 0  # bytes of it that begin a head whose end has not come
+        self._checked = 0  # how many bytes of it `check_beginning` has seen
         self._body: Body = NO_BODY  # of the last request
         self._body_fault: web.RequestPayloadError | None = None
         self._request: web.BaseRequest | None = None  # while its handler runs
         self._has_asked = False
         self._is_answered = False  # while the body is still coming
-        self._said_all = False  # the caller has closed its half
+        self._is_half_closed = False  # the caller has closed its half
         self._gone: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
         # An answer is out when the kernel has all of it: then leaving cannot cut one short.
         self.transport.set_write_buffer_limits(high=0)
         self._socket: socket.socket = transport.get_extra_info("socket")
-        self._wait(self._listener.caller_seconds)
+        self._wait(self._owner.caller_seconds)
         self._handler.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -103,7 +103,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Keep our half open while an answer may still be read."""
-        self._said_all = True
+        self._is_half_closed = True
         if self.state is not State.BUSY or not self._body.is_complete:
             return False
         self._wait(HALF_CLOSED_SECONDS)
@@ -131,16 +131,16 @@ class Connection(asyncio.Protocol):
 
     def caller(self, fly_client_ip: tuple[str, ...]) -> Caller:
         """Return who is connected, given every value of a request's Fly-Client-IP."""
-        return self._listener.context.who(*self._ends, fly_client_ip)
+        return self._owner.context.who(*self._ends, fly_client_ip)
 
     def request_began(self, caller: Caller, doing: str) -> None:
         """Note who sent the request in flight, and what they wait for; it is no work yet."""
         self.visit.caller = caller
-        self._listener.context.activity.begin(self.visit, doing, is_work=False)
+        self._owner.context.activity.begin(self.visit, doing, is_work=False)
 
     def request_is_work(self) -> None:
         """Note that the request in flight is work."""
-        self._listener.context.activity.works(self.visit)
+        self._owner.context.activity.works(self.visit)
 
     def request_handed(self, request: web.BaseRequest) -> None:
         """Note that `request` is about to be handled; raise `ConnectionResetError` when its caller has left."""
@@ -151,10 +151,10 @@ class Connection(asyncio.Protocol):
             request.content.set_exception(self._body_fault)
 
     def request_ended(self, *, may_stay: bool) -> bool:
-        """Note that an answer is out, or cannot be; return whether its caller is to be seen off."""
+        """Note that an answer is out, or cannot be sent; return whether the connection needs a lingering close."""
         self._request = None
-        self._listener.context.activity.done(self.visit)
-        more_may_come = bool(self._held) or not self._said_all
+        self._owner.context.activity.done(self.visit)
+        more_may_come = bool(self._held) or not self._is_half_closed
         if self.state is State.BUSY and may_stay and more_may_come and self._body_fault is None:
             self._is_answered = True
             if not self._body.is_complete:
@@ -164,7 +164,7 @@ class Connection(asyncio.Protocol):
         self._move(Event.LAST_ANSWER)
         return self.state is State.CLOSING
 
-    async def see_off(self) -> None:
+    async def lingering_close(self) -> None:
         """Close our half, and wait until the caller closes its own, or for `LINGER_SECONDS`."""
         self._gone = self._loop.create_future()
         self._close_our_half()
@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
     @property
     def may_be_asking(self) -> bool:
         """Tell whether a request may be on its way: the connection, or the head, began just now."""
-        since_s = self._deadline_s - self._listener.caller_seconds
+        since_s = self._deadline_s - self._owner.caller_seconds
         is_new = self._loop.time() - since_s < NEW_SECONDS
         return is_new and (self.state is State.HEAD or not self._has_asked)
 
@@ -196,7 +196,7 @@ class Connection(asyncio.Protocol):
                 self._checked = len(self._held)
                 if self._held and self.state is State.IDLE:
                     self._move(Event.BYTES)
-                    self._wait(self._listener.caller_seconds)
+                    self._wait(self._owner.caller_seconds)
                 return
             head = read_head(self._held[:end])
         except BadRequestError as error:
@@ -205,7 +205,7 @@ class Connection(asyncio.Protocol):
         rest, self._held, self._checked = self._held[end:], b"", 0
         self._body = head.body
         self._move(Event.TUNNEL_REQUEST if head.asks_for_tunnel else Event.REQUEST)
-        self._deadline_s = NEVER if self._body.is_complete else self._loop.time() + self._listener.caller_seconds
+        self._deadline_s = NEVER if self._body.is_complete else self._loop.time() + self._owner.caller_seconds
         self._handler.data_received(head.data)
         if rest:
             self.data_received(rest)
@@ -226,14 +226,14 @@ class Connection(asyncio.Protocol):
             self._deadline_s = NEVER
             self._go_idle_when_over()
         elif not self._is_answered:
-            self._wait(self._listener.caller_seconds)
+            self._wait(self._owner.caller_seconds)
 
     def _go_idle_when_over(self) -> None:
         """Wait for the next request once the answer is out and the body is in."""
         if self._is_answered and self._body.is_complete:
             self._is_answered = False
             self._move(Event.ANSWERED)
-            self._wait(self._listener.caller_seconds)
+            self._wait(self._owner.caller_seconds)
             self.transport.resume_reading()
             if self._held:
                 self._loop.call_soon(self._read_held)  # in turn with everybody else
@@ -244,7 +244,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, error: BadRequestError) -> None:
         """Answer what is no request, and read nothing more."""
-        answer = self._listener.refusal(self, error, has_body=not self._held.startswith(b"HEAD "))
+        answer = self._owner.refusal(self, error, has_body=not self._held.startswith(b"HEAD "))
         self._held = b""
         self._move(Event.BAD_REQUEST)
         self.transport.write(answer)
@@ -259,28 +259,28 @@ class Connection(asyncio.Protocol):
 
     def _move(self, event: Event) -> None:
         self.state = MOVES[self.state, event]
-        if self.state is State.CLOSED or self._listener.is_leaving:
-            self._listener.moved(self)
+        if self.state is State.CLOSED or self._owner.is_leaving:
+            self._owner.moved(self)
 
     def _wait(self, seconds: float) -> None:
-        """Set the deadline; a timer that is due before it stays as it is."""
+        """Set the deadline; a timer that is due earlier stays, and is set again when it is due."""
         self._deadline_s = self._loop.time() + seconds
         if self._timer is not None and self._timer.when() > self._deadline_s:
             self._timer.cancel()
             self._timer = None
         if self._timer is None:
-            self._timer = self._loop.call_at(self._deadline_s, self._look)
+            self._timer = self._loop.call_at(self._deadline_s, self._check_deadline)
 
-    def _look(self) -> None:
+    def _check_deadline(self) -> None:
         """Act on a deadline that has passed."""
         now_s = self._loop.time()
         due_s = self._timer.when() if self._timer is not None else now_s
         self._timer = None
         if now_s - due_s > LATE_SECONDS:
-            self._deadline_s = now_s + self._listener.caller_seconds
+            self._deadline_s = now_s + self._owner.caller_seconds
         if now_s < self._deadline_s:
             if self._deadline_s != NEVER:
-                self._timer = self._loop.call_at(self._deadline_s, self._look)
+                self._timer = self._loop.call_at(self._deadline_s, self._check_deadline)
         else:
             self._time_is_up()
 
@@ -295,15 +295,15 @@ class Connection(asyncio.Protocol):
         elif self._is_answered:
             self._move(Event.LAST_ANSWER)
             self._close_our_half()
-        elif self._said_all and not self._is_sending():
+        elif self._is_half_closed and not self._is_sending():
             self.transport.close()
-        elif self._said_all:
+        elif self._is_half_closed:
             self._wait(HALF_CLOSED_SECONDS)
         elif not self._body.is_complete and self.transport.is_reading():
             self._body_fault = web.RequestPayloadError("the body did not come in time")
             self._socket.shutdown(socket.SHUT_RDWR)  # closing under a sendfile would leave it hanging
         else:  # it is the handler that is slow
-            self._wait(self._listener.caller_seconds)
+            self._wait(self._owner.caller_seconds)
 
     def _is_sending(self) -> bool:
         """Tell whether some of the answer is on its way, here or in the kernel (tcp(7), SIOCOUTQ)."""

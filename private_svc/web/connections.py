@@ -51,11 +51,11 @@ class Connections:
         self._acceptor = Acceptor(self._loop, self._loop, listening, self._take, self._make_room, limit=open_at_most)
         # Each connection inherits it: the kernel gives up on a caller that takes nothing for so long (tcp(7)).
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(caller_seconds * 1000))
-        self._open: dict[Connection, asyncio.Task[object]] = {}  # the longest here first
+        self._open: dict[Connection, asyncio.Task[object]] = {}  # the oldest first
         self.is_leaving = False
         self._changed = asyncio.Event()
         self._malformed = 0
-        self._malformed_log_s = float("-inf")
+        self._log_limit = logs.RateLimit(MALFORMED_LOG_SECONDS)
 
     def start(self) -> None:
         """Begin to accept."""
@@ -69,7 +69,7 @@ class Connections:
         grace = self._loop.call_later(min(GRACE_SECONDS, seconds), self._close_idle)
         try:
             async with asyncio.timeout_at(leave_at_s):
-                while any(it.state in AWAITED or it.state is State.IDLE for it in self._open):
+                while any(it.state is not State.CLOSING for it in self._open):
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
@@ -92,8 +92,7 @@ class Connections:
         caller = connection.visit.caller
         self.context.activity.answers[caller.ingress, int(error.status)] += 1
         self._malformed += 1
-        if self._loop.time() - self._malformed_log_s >= MALFORMED_LOG_SECONDS:
-            self._malformed_log_s = self._loop.time()
+        if self._log_limit.allows():
             logs.event(
                 "malformed request",
                 level=logging.WARNING,
@@ -123,7 +122,7 @@ class Connections:
             _close_if_idle(connection)
 
     def _make_room(self) -> bool:
-        """Close the oldest connection that waits for nothing: its caller can connect again."""
+        """Close the oldest connection without a request in flight: its caller can connect again."""
         return any(not it.may_be_asking and it.give_way() for it in list(self._open))
 
     def _take(self, accepted: socket.socket, address: Address) -> None:

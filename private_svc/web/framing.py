@@ -9,7 +9,7 @@ together again without extensions and without trailers. What aiohttp gets can be
 | a request line or field that breaks the grammar         | 400    | RFC 9112 2.2, 3, 5   |
 | `HTTP/2.0`; no version, or `HTTP/0.9`                   | 505, 400 | RFC 9110 2.5, 15.6.6 |
 | `HTTP/1.2` and later                                    | read as HTTP/1.1 | RFC 9112 2.3 |
-| a method that no standard has                           | 501    | RFC 9110 9.1         |
+| a method that aiohttp's parser does not know            | 501    | RFC 9110 9.1         |
 | a request line, a head that is too long                 | 414, 431 | RFC 9112 3, RFC 6585 5 |
 | HTTP/1.1 without Host; two of them; one that is no host | 400    | RFC 9112 3.2         |
 | a user name, or no host, in the target                  | 400    | RFC 9110 4.2.4       |
@@ -107,9 +107,7 @@ def _read_head(data: bytes) -> Head:
     if method not in _METHODS:
         raise BadRequestError(HTTPStatus.NOT_IMPLEMENTED, "this method is not implemented")
     if parts.start(5) > LINE_AT_MOST:
-        raise BadRequestError(
-            HTTPStatus.REQUEST_URI_TOO_LONG, f"expected a request line of {LINE_AT_MOST} bytes at most"
-        )
+        raise _line_too_long()
     if fields.count(b"\n") > FIELDS_AT_MOST:
         raise _too_large(f"{FIELDS_AT_MOST} header fields")
     _check_target(method, target)
@@ -143,9 +141,7 @@ def check_beginning(data: bytes, checked: int = 0) -> None:
     if _NO_METHOD.match(data) or _NOT_IN_A_HEAD.search(data, max(0, checked - 1)):
         raise _fault_of(data)
     if len(data) > LINE_AT_MOST and data.find(b"\r\n", 0, LINE_AT_MOST) < 0:
-        raise BadRequestError(
-            HTTPStatus.REQUEST_URI_TOO_LONG, f"expected a request line of {LINE_AT_MOST} bytes at most"
-        )
+        raise _line_too_long()
     if len(data) > HEAD_AT_MOST:
         raise _too_large(f"{HEAD_AT_MOST} bytes in a head")
 
@@ -166,6 +162,11 @@ def _wrong_version(major: int) -> BadRequestError:
     if major == 0:
         return _bad("expected HTTP/1.0 or HTTP/1.1")
     return BadRequestError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "expected HTTP/1.0 or HTTP/1.1")
+
+
+def _line_too_long() -> BadRequestError:
+    reason = f"expected a request line of {LINE_AT_MOST} bytes at most"
+    return BadRequestError(HTTPStatus.REQUEST_URI_TOO_LONG, reason)
 
 
 def _too_large(limit: str) -> BadRequestError:

@@ -19,7 +19,7 @@ from private_svc import logs
 from private_svc.ingress import Ingress
 from private_svc.web import guard, health
 from private_svc.web.admin_token import ADMIN_TOKEN, AdminToken
-from private_svc.web.caller import connection_of, said_client, user_of
+from private_svc.web.caller import connection_of, fly_client_ips, path_of, user_of
 from private_svc.web.marks import mark
 from private_svc.web.replies import problem, raised
 from private_svc.web.websockets import WebSockets, is_over
@@ -33,7 +33,6 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Marker = Callable[["CIMultiDict[str]", "Context"], None]
 AnyResponse = TypeVar("AnyResponse", bound=web.StreamResponse)
 
-PATH_AT_MOST = 200
 SWITCHING_PROTOCOLS = 101
 CALLER_GONE = 499  # for logs and metrics only: the caller has left and sees no status
 PANEL_POLICY = (
@@ -58,7 +57,7 @@ class Front:
         self._context = context
         self._activity = context.activity
         self._turned_away = guard.turned_away(context)
-        self._well = health.Well(context, {"Content-Security-Policy": PANEL_POLICY})
+        self._healthy = health.Healthy(context, {"Content-Security-Policy": PANEL_POLICY})
         self._health = Part(guard.for_health(context), self._answer_health, mark_panel)
         self._parts: list[tuple[Callable[[str], bool], Part]] = []
         self.token = AdminToken(context)
@@ -75,14 +74,14 @@ class Front:
         connection = connection_of(request)
         if connection is None:
             raise TypeError("expected a request of this service's own listener")
-        caller = connection.caller(said_client(request))
+        caller = connection.caller(fly_client_ips(request))
         self._activity.requests[caller.ingress] += 1
         if caller.ingress is Ingress.PUBLIC:
             self._context.exposure.through(request.headers.get("X-Forwarded-For", "").rpartition(",")[2])
         part = self._part(request.path)
         about_health = part is self._health
         turned_away = caller.ingress in self._turned_away
-        path = health.PATH if about_health else _path(request)
+        path = health.PATH if about_health else path_of(request)
         connection.request_began(caller, f"{request.method} {path}")
         request[ADMIN_TOKEN] = self.token
         refusal = await guard.first_refusal(part.checks, request, caller)
@@ -118,7 +117,7 @@ class Front:
                 self.websockets.note(request, response)
                 connection = connection_of(request)
                 if connection is not None:
-                    connection.visit.doing = f"WebSocket {_path(request)}"
+                    connection.visit.doing = f"WebSocket {path_of(request)}"
 
         return mark_prepared
 
@@ -138,7 +137,7 @@ class Front:
             response = web.Response(status=503, text=health.DRAINING)
         elif health.is_plain(request):
             self._context.boot.stamp("first_response")
-            return self._well
+            return self._healthy
         else:
             response = web.Response(text=health.OK)
         return self._marked(request, response, mark_panel)
@@ -165,7 +164,7 @@ async def _answered(handler: Handler, request: web.BaseRequest) -> web.StreamRes
         response: object = await handler(request)
         if isinstance(response, web.StreamResponse):
             return response
-        raise TypeError(f"expected an answer of the handler of {_path(request)}, got {response!r}")  # noqa: TRY301
+        raise TypeError(f"expected an answer of the handler of {path_of(request)}, got {response!r}")  # noqa: TRY301
     except web.HTTPException as error:
         return raised(request, error)
     except web.RequestPayloadError:
@@ -175,12 +174,7 @@ async def _answered(handler: Handler, request: web.BaseRequest) -> web.StreamRes
         ended = transport is None or transport.is_closing() or is_over(request)
         if transport is None or (ended and isinstance(error, ConnectionError)):
             return web.Response(status=CALLER_GONE)
-        logs.event("handler failed", level=logging.ERROR, exc_info=True, path=_path(request))
+        logs.event("handler failed", level=logging.ERROR, exc_info=True, path=path_of(request))
         if request.writer.output_size:
             transport.close()  # an answer that has begun cannot become another
         return problem(request, 500, "Internal Server Error")
-
-
-def _path(request: web.BaseRequest) -> str:
-    """Return the path without its query, which may hold secrets."""
-    return request.rel_url.raw_path[:PATH_AT_MOST]

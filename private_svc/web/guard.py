@@ -40,9 +40,9 @@ PUBLIC = (
     "or set PRIVATE_ONLY=0 to serve the public.\n"
 )
 UNKNOWN = "403: this service is private, and it does not know the network that you came from;\n{advice}.\n"
-NOT_FOR_YOU = "403: metrics are for 6PN and this Machine\n"
+NOT_FOR_YOU = "403: metrics are for 6PN, this Machine and Fly's host side\n"
 NOT_OUR_NAME = (
-    "421: this service does not know itself by the name in your Host header.\n"
+    "421: the Host header has a name that this service does not answer for.\n"
     "Use its .flycast or .internal name or its address, or add the name to ALLOWED_HOSTS.\n"
 )
 CONTINUE = "100-continue"

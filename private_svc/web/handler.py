@@ -55,7 +55,7 @@ class Handler(web.RequestHandler):
             may_stay = bool(response.keep_alive) and not is_lost
         finally:
             if self.connection.request_ended(may_stay=may_stay):
-                await self.connection.see_off()
+                await self.connection.lingering_close()
         return response, is_lost
 
     def handle_error(

@@ -1,8 +1,7 @@
 """Whether this Machine is well, for checks that ask every few seconds for as long as it lives.
 
-It is answered before anything is routed. What nearly every check gets differs from one to the next by its age and its
-date alone, so it leaves in one piece: to make a response and its headers, and its bytes of those, would cost more than
-all else that is done for it.
+It is answered before anything is routed. Nearly every check gets the same answer but for `Server-Timing` and `Date`, so
+the answer is formatted once and sent in one write: to build a response each time would cost more than all the rest.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ DRAINING = "draining\n"
 
 
 def is_plain(request: web.BaseRequest) -> bool:
-    """Tell whether `request` leaves nothing open about the head of its answer: all of HTTP/1.1 by default."""
+    """Tell whether `request` gets the head that is formatted already: GET, HTTP/1.1, keep-alive, no Upgrade."""
     return (
         request.method == "GET"
         and request.version == HttpVersion11
@@ -38,8 +37,8 @@ def is_plain(request: web.BaseRequest) -> bool:
     )
 
 
-class Well(web.StreamResponse):
-    """`200 ok` to plain requests, one object for all of them: it holds nothing of any."""
+class Healthy(web.StreamResponse):
+    """`200 ok`, one response for all plain requests; it keeps no state of any."""
 
     keep_alive = True
 

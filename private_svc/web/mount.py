@@ -81,9 +81,9 @@ async def make(name: str, factory: Callable[[], object]) -> web.Application:
         if inspect.isawaitable(made):
             made = await made
     if not isinstance(made, web.Application):
-        raise ConfigError([f"APP: expected an aiohttp.web.Application of {name}, got {type(made).__name__}"])
+        raise ConfigError([f"APP: expected an aiohttp.web.Application from {name}, got {type(made).__name__}"])
     if made.frozen:
-        raise ConfigError([f"APP: expected a new application of {name}, got one that is in use"])
+        raise ConfigError([f"APP: expected a new application from {name}, got one that was started before"])
     return made
 
 

@@ -1,7 +1,7 @@
 """Tell a request of our own page from one that another page in the same browser made.
 
 - A browser says where a request comes from: `Sec-Fetch-Site` (W3C Fetch Metadata), else `Origin` (RFC 6454). A program
-  like curl says neither and is nobody's puppet.
+  such as curl says neither: no page controls it.
 - With DNS rebinding, a stranger's name points at our private address and the browser takes both for one site. So the
   name in `Host` must be one that no stranger can own: an address, a name without a dot, `.internal`, `.flycast`,
   `localhost`, the app's own `.fly.dev`, or one of ALLOWED_HOSTS.

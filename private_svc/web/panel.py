@@ -6,6 +6,8 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from private_svc.web.status import SEEN_BY_PROXY
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from private_svc.web.status import Open, Sleep, Status
 
 MACHINES_SHOWN = 24
-WAYS_IN = {
+INGRESS_TEXTS = {
     "flycast": ("over Flycast, through Fly Proxy", "Flycast → Fly Proxy → "),
     "public": ("through a public address and Fly Proxy", "public address → Fly Proxy → "),
     "platform": ("from Fly's host side", "Fly's host side → "),
@@ -65,7 +67,7 @@ def sections(status: Status, url: str) -> Iterator[Section]:
         came, refused = counted(status.requests.get("public", 0), "request"), counted(status.refused, "caller")
         summary = f"{came} came through a public address, {refused} refused. These commands remove the address:"
         yield Section("exposed", "Exposed", [(_code(command),) for command in status.fix], summary)
-    how, way = WAYS_IN[status.you.ingress]
+    how, way = INGRESS_TEXTS[status.you.ingress]
     yield Section(
         "you", "You", [("from", _code(status.you.client)), ("way", f"You → {way}this Machine")], f"You came {how}"
     )
@@ -128,7 +130,7 @@ def _awake(status: Status) -> list[Row]:
     rows = [_connection(it) for it in status.open]
     if status.open_count > len(rows):
         rows.append((f"and {counted(status.open_count - len(rows), 'more connection')}",))
-    if any(status.hellos.get(ingress) for ingress in ("flycast", "public", "platform")):
+    if any(status.hellos.get(ingress) for ingress in SEEN_BY_PROXY):
         rows.append((Styled(KEPT_OPEN, "note"),))
     return rows
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from private_svc.web import guard
-from private_svc.web.caller import connection_of
+from private_svc.web.caller import connection_of, path_of
 from private_svc.web.connections import CALLER_SECONDS, Connections
 from private_svc.web.marks import mark
 
@@ -50,7 +50,7 @@ class Scrape:
         if connection is None:
             raise TypeError("expected a request of this service's own listener")
         caller = connection.caller(())
-        connection.request_began(caller, f"{request.method} {request.path[:100]}")
+        connection.request_began(caller, f"{request.method} {path_of(request)}")
         refusal = await guard.first_refusal(self._checks, request, caller)
         response = refusal or await self._scraped(request)
         mark(response.headers, self._context)

@@ -3,7 +3,7 @@
 | state   | what it means                                          | what ends it, besides the caller's leaving       |
 |---------|--------------------------------------------------------|--------------------------------------------------|
 | idle    | nothing of a next request has come                     | `caller_seconds`; a newcomer, a drain            |
-| head    | a request head has begun                               | `caller_seconds` from its first byte             |
+| head    | a request head has begun                               | `caller_seconds` from its first byte; a newcomer |
 | busy    | aiohttp has a request whose answer is not out          | the answer; `caller_seconds` without more body   |
 | tunnel  | the same, and all that comes is the handler's          | the handler                                      |
 | orphan  | the caller has left, and the handler still runs        | the handler                                      |
@@ -41,13 +41,12 @@ class Event(StrEnum):
     BAD_REQUEST = "bytes that are no request"
     ANSWERED = "an answer is out"
     LAST_ANSWER = "an answer is out, and no other follows"
-    GIVE_WAY = "nobody would miss it"
+    GIVE_WAY = "closed to make room, or idle for too long"
     LOST = "the caller has left"
 
 
 MOVES = {
     (State.IDLE, Event.BYTES): State.HEAD,
-    (State.HEAD, Event.BYTES): State.HEAD,
     **{(state, Event.REQUEST): State.BUSY for state in (State.IDLE, State.HEAD)},
     **{(state, Event.TUNNEL_REQUEST): State.TUNNEL for state in (State.IDLE, State.HEAD)},
     **{(state, Event.BAD_REQUEST): State.CLOSING for state in (State.IDLE, State.HEAD)},

@@ -47,7 +47,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """When this Machine goes to sleep without a request, why nobody can send such a request, and what failed last."""
+    """When this Machine sleeps by itself, why `/api/sleep` is off if it is, and why the last suspension failed."""
 
     idle_exit_seconds: int
     idle_action: str
@@ -106,8 +106,8 @@ def current(
         boot_ms={phase: round(ms, 1) for phase, ms in boot.phases_ms.items()},
         requests={ingress.value: count for ingress, count in activity.requests.items()},
         hellos=dict(hellos),
-        refused=activity.refused,
-        fix=context.exposure.fix if activity.requests.get(Ingress.PUBLIC) or activity.refused else (),
+        refused=activity.refused[Ingress.PUBLIC],
+        fix=context.exposure.fix if activity.requests[Ingress.PUBLIC] or activity.refused[Ingress.PUBLIC] else (),
         open=tuple(_open(visit, is_you=visit is your_visit) for visit in visits[:OPEN_SHOWN]),
         open_count=len(visits),
         kept_awake_by=dict(Counter(map(_kind, others))),

@@ -1,4 +1,4 @@
-"""How many wrong guesses a caller may make: some at once, then one now and then; by address, then by network.
+"""How many wrong guesses a caller may make: a leaky bucket for each address, and one for its network.
 
 An address alone would not do: a Machine has a whole /112 of 6PN addresses (docs/fly.md, "Addresses"), and elsewhere an
 IPv6 caller has a /64. A network alone would not do either: laptops behind one gateway share it. So a network may guess
@@ -27,7 +27,7 @@ class Throttle:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._guesses: dict[str, tuple[float, float]] = {}  # how many count at a moment, the latest last
+        self._guesses: dict[str, tuple[float, float]] = {}  # by address or network: how many, and when; the latest last
 
     def wait_seconds(self, client: str) -> float:
         """Return how long `client` has to wait before it may guess; 0 when it may now."""

@@ -1,20 +1,15 @@
 """Open WebSockets end politely: when draining begins each is closed with 1001, "going away" (RFC 6455 section 7.4.1).
 
-A WebSocket has no end of its own, so it would outlast the drain and be cut. Every client knows what 1001 means: come
-again, which wakes the Machine.
+A WebSocket has no end of its own, so it would outlast the drain and be cut. 1001 tells the client that the server goes
+away; a client that connects again wakes the Machine.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from aiohttp import WSCloseCode, web
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 OPENED = web.RequestKey("opened", web.WebSocketResponse)
 
@@ -39,8 +34,6 @@ class WebSockets:
 
     async def close(self, _: web.Application) -> None:
         """Close them all; for `on_shutdown`."""
-        await asyncio.gather(*self._closing(), return_exceptions=True)
-
-    def _closing(self) -> Iterator[asyncio.Task[bool]]:
-        for opened in list(self._opened):
-            yield asyncio.ensure_future(opened.close(code=WSCloseCode.GOING_AWAY, message=b"the Machine is leaving"))
+        code, message = WSCloseCode.GOING_AWAY, b"the Machine is leaving"
+        closings = (opened.close(code=code, message=message) for opened in list(self._opened))
+        await asyncio.gather(*closings, return_exceptions=True)

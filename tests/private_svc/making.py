@@ -12,7 +12,7 @@ from private_svc.awake import Awake
 from private_svc.boot import Boot, clock
 from private_svc.context import Context
 from private_svc.exposure import Exposure
-from private_svc.ingress import Here, classifier, classify
+from private_svc.ingress import Here, classifier
 from private_svc.machine import whoami
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ FLY = {
 
 def seen_as(peer: str, platform_networks: str = PLATFORM) -> Classifier:
     """Return a classifier to which every caller seems to come from `peer`."""
-    here = Here(tuple(map(ip_network, platform_networks.split(","))))
+    classify = classifier(Here(tuple(map(ip_network, platform_networks.split(",")))))
 
     def who(_: str, local: str, fly_client_ip: tuple[str, ...]) -> Caller:
-        return classify(peer, local, fly_client_ip, here)
+        return classify(peer, local, fly_client_ip)
 
     return who
 

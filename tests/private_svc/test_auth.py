@@ -189,7 +189,10 @@ async def test_a_check_that_fails_or_has_no_answer_in_time_lets_nobody_in_and_te
 ) -> None:
     refusal = await failing_closed(check, 0.01)(make_mocked_request("GET", "/"), CALLER)
     assert isinstance(refusal, web.Response)
-    assert (refusal.status, refusal.text) == (503, "503: the login is out of order\n")
+    assert (refusal.status, refusal.text) == (
+        503,
+        "503: the login check failed; the log of the service has the reason\n",
+    )
     (entry,) = logged(caplog, "AUTH failed, the caller was refused")
     assert entry["client"] == CALLER.client
     assert entry["reason"]

@@ -13,7 +13,7 @@ from private_svc.web.states import State
 from tests.private_svc.making import context
 
 if TYPE_CHECKING:
-    from private_svc.web.connection import Listener
+    from private_svc.web.connection import Owner
 
 FIRST = b"GET /first HTTP/1.1\r\nHost: x\r\n\r\n"
 SECOND = b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -35,7 +35,7 @@ def connected() -> tuple[Connection, Handler]:
     handler = Handler()
     listener = SimpleNamespace(context=made, caller_seconds=60.0, is_leaving=False, moved=lambda _: None)
     visit = made.activity.arrive("admin", made.who("::1", "::1", ()))
-    connection = Connection(handler, cast("Listener", listener), visit, "::1", "::1")
+    connection = Connection(handler, cast("Owner", listener), visit, "::1", "::1")
     transport = SimpleNamespace(
         set_write_buffer_limits=lambda **_: None, get_extra_info=lambda _: None, resume_reading=lambda: None
     )

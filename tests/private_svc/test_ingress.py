@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from private_svc.ingress import Caller, Here, Ingress, classifier, classify, refused
+from private_svc.ingress import Caller, Here, Ingress, classifier, refused
 
 SIX_PN_PEER = "fdaa:0:18:a7b:7d:f066:b83b:2"
 FLYCAST_CLIENT = "fdaa:0:18:a7b:d6b:0:a:2"
@@ -48,7 +48,7 @@ PEERS = {
 @pytest.mark.parametrize("peer", PEERS)
 @pytest.mark.parametrize("headers", HEADERS)
 def test_no_header_moves_a_caller_that_does_not_come_from_flys_host_side(peer: str, headers: tuple[str, ...]) -> None:
-    caller = classify(peer, LOCAL, headers, HERE)
+    caller = classifier(HERE)(peer, LOCAL, headers)
     assert caller.ingress is PEERS[peer]
     assert caller.client == peer.removeprefix("::ffff:")
 
@@ -66,7 +66,7 @@ def test_from_flys_host_side_the_header_decides(peer: str, headers: tuple[str, .
         ("::1",): Caller(Ingress.PUBLIC, "::1"),
         ("172.16.0.1",): Caller(Ingress.PUBLIC, "172.16.0.1"),
     }.get(headers, Caller(Ingress.PUBLIC, plain))
-    assert classify(peer, LOCAL, headers, HERE) == expected
+    assert classifier(HERE)(peer, LOCAL, headers) == expected
 
 
 @pytest.mark.parametrize("peer", ["::ffff:172.16.3.4", SIX_PN_PEER, "203.0.113.7"])

@@ -85,6 +85,11 @@ def test_an_idle_watch_that_fails_ends_the_process_with_status_1_and_a_traceback
             "mine:handle",
             "RAW: handle(reader, writer, caller) cannot be called",
         ),
+        (
+            "from private_svc.words import Words\nhandle = Words(b'x' * 4097)",
+            "mine:handle",
+            "RAW: cannot import mine: ValueError: expected at most 4096 bytes, got 4097",
+        ),
         ("raise OSError('no route')", "mine:handle", "RAW: cannot import mine: OSError: no route"),
     ],
 )

@@ -27,13 +27,14 @@ def test_one_socket_takes_callers_of_both_families() -> None:
 
 
 @pytest.mark.parametrize("reason", listeners.NO_IPV6, ids=errno.errorcode.get)
-def test_without_ipv6_it_listens_on_ipv4_and_says_so(reason: int) -> None:
+def test_without_ipv6_it_listens_on_ipv4_and_says_so(reason: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_ipv6(family: int, kind: int, protocol: int) -> _socket.socket:
         if family == socket.AF_INET6:
             raise OSError(reason, os.strerror(reason))
         return _socket.socket(family, kind, protocol)
 
-    listener = listeners.bind("admin", "PORT", 0, no_ipv6)
+    monkeypatch.setattr(listeners, "socket", no_ipv6)
+    listener = listeners.bind("admin", "PORT", 0)
     listeners.listen(listener)
     socket.create_connection(("127.0.0.1", port_of(listener)), timeout=5).close()
     assert listener.address.startswith("0.0.0.0:")
@@ -42,7 +43,7 @@ def test_without_ipv6_it_listens_on_ipv4_and_says_so(reason: int) -> None:
 
 
 def test_a_socket_off_the_proxy_takes_no_caller_over_ipv4() -> None:
-    listener = listeners.bind_off_proxy("metrics", "METRICS_PORT", 0)
+    listener = listeners.bind("metrics", "METRICS_PORT", 0, off_proxy=True)
     listeners.listen(listener)
     socket.create_connection(("::1", port_of(listener)), timeout=5).close()
     with pytest.raises(ConnectionRefusedError):
@@ -52,20 +53,23 @@ def test_a_socket_off_the_proxy_takes_no_caller_over_ipv4() -> None:
 
 
 @pytest.mark.parametrize("reason", listeners.NO_IPV6, ids=errno.errorcode.get)
-def test_without_ipv6_a_socket_off_the_proxy_is_for_this_machine_alone(reason: int) -> None:
+def test_without_ipv6_a_socket_off_the_proxy_is_for_this_machine_alone(
+    reason: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_ipv6(family: int, kind: int, protocol: int) -> _socket.socket:
         if family == socket.AF_INET6:
             raise OSError(reason, os.strerror(reason))
         return _socket.socket(family, kind, protocol)
 
-    listener = listeners.bind_off_proxy("metrics", "METRICS_PORT", 0, no_ipv6)
+    monkeypatch.setattr(listeners, "socket", no_ipv6)
+    listener = listeners.bind("metrics", "METRICS_PORT", 0, off_proxy=True)
     assert listener.address.startswith("127.0.0.1:")
     assert "no IPv6" in listener.reach
     listener.socket.close()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_a_port_in_use_names_the_port_the_process_and_the_remedy(host: str) -> None:
+def test_a_port_in_use_names_the_port_the_process_and_the_remedy(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[_socket.socket] = []
 
     def noting(family: int, kind: int, protocol: int) -> _socket.socket:
@@ -75,8 +79,9 @@ def test_a_port_in_use_names_the_port_the_process_and_the_remedy(host: str) -> N
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as other:
         port = other.getsockname()[1]
+        monkeypatch.setattr(listeners, "socket", noting)
         with pytest.raises(listeners.BindError) as caught:
-            listeners.bind("admin", "PORT", port, noting)
+            listeners.bind("admin", "PORT", port)
     message = str(caught.value)
     assert f"PORT: cannot listen on port {port}" in message
     assert f"(pid {os.getpid()})" in message

@@ -82,7 +82,7 @@ def test_every_account_is_exposed_as_it_stands() -> None:
     activity.answers[Ingress.PUBLIC, 403] = 3
     activity.hellos[Ingress.SIX_PN, Greeted.GREETED] = 2
     activity.hellos[Ingress.PLATFORM, Greeted.NO_PREFACE] = 1
-    activity.refused, activity.throttled, activity.drained, activity.cut = 3, 4, 5, 6
+    activity.refused[Ingress.PUBLIC], activity.throttled, activity.drained = 3, 4, 5
     here.awake.resumes = 8
     at_work = activity.arrive("admin", Caller(Ingress.FLYCAST, "fdaa::1"))
     activity.begin(at_work, "GET /app/", is_work=True)
@@ -95,10 +95,10 @@ def test_every_account_is_exposed_as_it_stands() -> None:
         of("requests_total", ingress="public", status="403"): 3,
         of("hellos_total", ingress="six_pn", outcome="greeted"): 2,
         of("hellos_total", ingress="platform", outcome="no_preface"): 1,
-        of("refused_total"): 3,
+        of("refused_total", ingress="public"): 3,
+        of("refused_total", ingress="unknown"): 0,
         of("throttled_total"): 4,
         of("drained_total"): 5,
-        of("cut_total"): 6,
         of("resumes_total"): 8,
         of("in_flight"): 1,
         of("connections"): 2,

@@ -91,12 +91,12 @@ BROKEN = {
     "a factory that raises": ("def make(): raise KeyError('DATABASE_URL')", "", "failed: KeyError: 'DATABASE_URL'"),
     "an async factory that raises": ("async def make(): raise OSError('no route')", "", "failed: OSError: no route"),
     "a factory that exits": ("def make(): raise SystemExit(0)", "", "failed: SystemExit: 0"),
-    "a factory that makes something else": ("def make(): return {}", "", "of {name}, got dict"),
-    "a factory that makes nothing": ("def make(): pass", "", "of {name}, got NoneType"),
+    "a factory that makes something else": ("def make(): return {}", "", "from {name}, got dict"),
+    "a factory that makes nothing": ("def make(): pass", "", "from {name}, got NoneType"),
     "an application in use": (
         "def make():\n  a = web.Application()\n  a.freeze()\n  return a",
         "",
-        "expected a new application of {name}",
+        "expected a new application from {name}",
     ),
     "a start that fails": (
         """

@@ -207,7 +207,7 @@ async def test_the_public_is_refused_counted_and_the_log_names_the_address_to_re
     async with behind_proxy() as (made, caller):
         caller.sendall(PUBLIC + b"let me in\n" * 10_000)
         assert await said_to(caller) == b"", "an empty close, and no reset although more was said than was read"
-    assert made.activity.refused == 1
+    assert made.activity.refused == {Ingress.PUBLIC: 1}
     assert made.exposure.fix[-1].startswith("fly ips release 66.241.125.1 -a ")
     (refused,) = [record.__dict__["fields"] for record in caplog.records if record.getMessage() == "refused"]
     assert (refused["client"], refused["ingress"]) == ("203.0.113.7", "public")
@@ -254,6 +254,18 @@ async def test_what_is_no_preface_is_closed_without_a_word_and_without_a_reset(n
     assert made.activity.hellos == {(Ingress.PLATFORM, Greeted.BAD_PREFACE): 1}
 
 
+async def test_bad_prefaces_are_logged_once_a_minute_with_what_to_set(caplog: pytest.LogCaptureFixture) -> None:
+    async with behind_proxy() as (_, caller):
+        with socket.create_connection(caller.getpeername()) as another:
+            another.setblocking(False)
+            for each in (caller, another):
+                each.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                assert await said_to(each) == b""
+    (line,) = [record.__dict__["fields"] for record in caplog.records if record.getMessage() == "bad PROXY preface"]
+    assert line["reason"] == "expected PROXY or its binary signature"
+    assert 'handlers = ["proxy_proto"]' in line["fix"]
+
+
 @pytest.mark.parametrize(("peer", "fly"), [("fdaa:0:18::9", FLY), ("::1", FLY), ("192.0.2.1", {})])
 async def test_who_does_not_come_through_the_proxy_is_greeted_at_once_and_a_preface_of_theirs_means_nothing(
     peer: str, fly: dict[str, str]
@@ -264,7 +276,7 @@ async def test_who_does_not_come_through_the_proxy_is_greeted_at_once_and_a_pref
     ((ingress, outcome),) = made.activity.hellos
     assert outcome is Greeted.GREETED
     assert ingress not in {Ingress.PLATFORM, Ingress.PUBLIC, Ingress.FLYCAST}
-    assert made.activity.refused == 0
+    assert not made.activity.refused
 
 
 @pytest.mark.parametrize("data", [FLYCAST, PREFACES["v2 IPv6"][0]], ids=["v1", "v2"])

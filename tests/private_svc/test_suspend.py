@@ -148,5 +148,5 @@ async def test_it_does_not_wait_for_ever_and_says_who_is_cut_short(
     async with machines_api(tmp_path / "api") as api:
         await suspender_of(tmp_path / "api").suspend_when_quiet(activity, 0.01, "test")
     assert len(api.asked) == 1
-    assert caplog.records[0].getMessage() == "suspending under way"
+    assert caplog.records[0].getMessage() == "suspending with requests in flight"
     assert caplog.records[0].__dict__["fields"] == {"in_flight": 1}

@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from private_svc.ingress import Here, Ingress, classify
+from private_svc.ingress import Here, Ingress, classifier
 from private_svc.web.actions import Mode, _mode
 from private_svc.web.admin_token import _token
 from private_svc.web.negotiate import negotiate
@@ -29,7 +29,7 @@ def _check(data: bytes) -> Hashable:
     ours = is_our_name(text, ())
     if ours and _STRANGER.fullmatch(text):
         raise Broken(f"the name {text!r} counts as our own")
-    caller = classify("172.16.0.1", "172.19.0.2", (text,), _HERE)
+    caller = classifier(_HERE)("172.16.0.1", "172.19.0.2", (text,))
     if caller.ingress is not Ingress.UNKNOWN:
         raise Broken(f"a header made {caller.ingress} of a stranger")
     return _asked(data), _token({"Authorization": text}) is None, sites, ours, negotiate(text)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from private_svc import authorities
+from private_svc import ca_certificates
 from tests.private_svc.process import PATIENCE_SECONDS, ROOT, service
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def test_a_tls_client_in_your_own_app_trusts_whom_the_system_trusts_and_nobody_e
         assert [_fetched(port, url, check="no") for url in urls] == ["trusted", "trusted"]
 
 
-def test_the_first_answer_waits_for_no_authorities(tmp_path: Path) -> None:
+def test_the_first_answer_waits_for_no_ca_certificates(tmp_path: Path) -> None:
     never_read = tmp_path / "authorities"
     os.mkfifo(never_read)  # who opens it, waits for ever
     with service(SSL_CERT_FILE=str(never_read)) as running:
@@ -116,7 +116,9 @@ def test_the_first_answer_waits_for_no_authorities(tmp_path: Path) -> None:
         client.close()
 
 
-def test_once_aiohttp_is_imported_new_contexts_load_their_authorities_at_once(certificates: tuple[Path, Path]) -> None:
+def test_once_aiohttp_is_imported_new_contexts_load_their_ca_certificates_at_once(
+    certificates: tuple[Path, Path],
+) -> None:
     looking = (
         "import ssl\n"
         "from private_svc.life import _import_http\n"
@@ -136,39 +138,39 @@ def test_once_aiohttp_is_imported_new_contexts_load_their_authorities_at_once(ce
 
 
 @pytest.fixture
-def awaiting(monkeypatch: pytest.MonkeyPatch, certificates: tuple[Path, Path]) -> ssl.SSLContext:
-    """Return a context that waits for one authority."""
+def deferred(monkeypatch: pytest.MonkeyPatch, certificates: tuple[Path, Path]) -> ssl.SSLContext:
+    """Return a context that has yet to load one CA certificate."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates[0]))
     monkeypatch.setenv("SSL_CERT_DIR", "/nowhere")
-    with authorities.awaited():
+    with ca_certificates.deferred():
         context = ssl.create_default_context()
-    assert type(context) is authorities.Awaiting
+    assert type(context) is ca_certificates.Deferred
     return context
 
 
-def test_who_counts_the_authorities_finds_them(awaiting: ssl.SSLContext) -> None:
-    assert awaiting.cert_store_stats()["x509"] == 1
-    assert type(awaiting) is ssl.SSLContext
+def test_who_counts_the_ca_certificates_finds_them(deferred: ssl.SSLContext) -> None:
+    assert deferred.cert_store_stats()["x509"] == 1
+    assert type(deferred) is ssl.SSLContext
 
 
-def test_who_lists_the_authorities_finds_them(awaiting: ssl.SSLContext) -> None:
-    (one,) = awaiting.get_ca_certs()
+def test_who_lists_the_ca_certificates_finds_them(deferred: ssl.SSLContext) -> None:
+    (one,) = deferred.get_ca_certs()
     assert one["subject"] == ((("commonName", "localhost"),),)
 
 
-def test_threads_that_are_first_together_all_find_the_authorities(awaiting: ssl.SSLContext) -> None:
+def test_threads_that_are_first_together_all_find_the_ca_certificates(deferred: ssl.SSLContext) -> None:
     together = threading.Barrier(8)
 
     def connect() -> int:
         together.wait(PATIENCE_SECONDS)
-        awaiting.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="localhost")
-        return ssl.SSLContext.cert_store_stats(awaiting)["x509"]
+        deferred.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="localhost")
+        return ssl.SSLContext.cert_store_stats(deferred)["x509"]
 
     with ThreadPoolExecutor(8) as pool:
         assert [done.result() for done in [pool.submit(connect) for _ in range(8)]] == [1] * 8
 
 
-def test_a_context_of_somebody_elses_class_loads_its_authorities_at_once(
+def test_a_context_of_somebody_elses_class_loads_its_ca_certificates_at_once(
     monkeypatch: pytest.MonkeyPatch, certificates: tuple[Path, Path]
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates[0]))
@@ -177,7 +179,7 @@ def test_a_context_of_somebody_elses_class_loads_its_authorities_at_once(
     class Theirs(ssl.SSLContext):
         """A context with ways of its own."""
 
-    with authorities.awaited():
+    with ca_certificates.deferred():
         context = Theirs(ssl.PROTOCOL_TLS_CLIENT)
         context.set_default_verify_paths()
     assert type(context) is Theirs
