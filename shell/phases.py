@@ -84,6 +84,11 @@ class Timed:
     reply: Reply | None = None
 
     @property
+    def since_connecting_ms(self) -> float:
+        """Return the time from the first packet to the app's address to the first byte: what can wake a Machine."""
+        return self.connect_ms + self.first_byte_ms
+
+    @property
     def until_first_byte_ms(self) -> float:
         """Return the time from the start to the first byte."""
         return self.resolve_ms + self.connect_ms + self.first_byte_ms

@@ -35,6 +35,11 @@ class Progress:
             self._write(_CLEAR_LINE if self._live else f"{line}\n" if line else "")
             self._shown = False
 
+    def note(self, line: str) -> None:
+        """Report what stays to be read while the next wait goes on."""
+        self.done()
+        self._write(printable(line) + "\n")
+
     def _write(self, text: str) -> None:
         if self._stream is None:
             return

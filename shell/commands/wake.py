@@ -107,13 +107,16 @@ def run(options: argparse.Namespace) -> int:
         from shell.wake.report import show_wake
 
         show_wake(open_screen(options), outcome)
-    for trouble in filter(None, (outcome.error, outcome.doubt, *map(str, breaches))):
+    error = "" if outcome.interrupted else outcome.error  # who pressed Ctrl-C knows
+    for trouble in filter(None, (error, outcome.doubt, *map(str, breaches))):
         complain(trouble)
     if options.svg and outcome.samples:
         from shell.wake.chart import chart_of
         from shell.whole_file import write_whole
 
         write_whole(options.svg, chart_of(outcome, began_at))
+    if outcome.interrupted:
+        raise KeyboardInterrupt
     if not outcome.well:
         return NOT_WELL
     return OVER_BUDGET if breaches else WELL

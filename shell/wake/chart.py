@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 from shell.escape import printable
 from shell.wake.outcome import Kind
-from shell.wake.parts import parts_of
+from shell.wake.parts import NAMES
 from shell.wake.scale import scale_for
 
 if TYPE_CHECKING:
@@ -32,11 +32,13 @@ _STYLE = """\
 text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328 }
 .title { font-size: 17px; font-weight: 600 } .muted { fill: #59636e }
 .middle { text-anchor: middle } .page { fill: #ffffff } .grid { stroke: #d1d9e0 }
-.platform { fill: #3567ad } .app { fill: #e29a2d } .whole { fill: #8b949e }
+.network { fill: #a9b4c0 } .platform { fill: #3567ad } .boot { fill: #e29a2d } .answer { fill: #4a9c5d }
+.body { fill: #b48ead } .whole { fill: #8b949e }
 .dot { fill: #3567ad; fill-opacity: .45 } .mark { stroke: #1f2328; stroke-width: 2 }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 } .muted { fill: #9198a1 } .page { fill: #0d1117 } .grid { stroke: #3d444d }
-.platform { fill: #6ea8fe } .app { fill: #f0b455 } .whole { fill: #7d8590 }
+.network { fill: #57606a } .platform { fill: #6ea8fe } .boot { fill: #f0b455 } .answer { fill: #7cc78d }
+.body { fill: #c9a3c9 } .whole { fill: #7d8590 }
 .dot { fill: #6ea8fe } .mark { stroke: #e6edf3 }
 }"""
 
@@ -94,16 +96,17 @@ def _bars(woken: list[Sample], top: float) -> list[str]:
 
 def _bar(sample: Sample, scale: Scale, y: float) -> list[str]:
     end = scale.place(sample.timed.total_ms)
-    parts = parts_of(sample)
-    split = end if parts is None else end * (1 - parts.app_share)
-    divided = f" ({parts.platform_ms:.0f} + {parts.app_ms:.0f})" if parts else ""
-    note = f"{sample.timed.total_ms:.0f} ms{divided}"
-    return [
-        _text(24, y + 16, sample.kind),
-        _rect("whole" if parts is None else "platform", _LEFT, y + 5, split),
-        _rect("app", _LEFT + split, y + 5, end - split),
-        _text(_LEFT + _LENGTH + 10, y + 16, note, "muted"),
-    ]
+    parts = sample.judgement.parts
+    named_ms = zip(NAMES, parts.ms, strict=True) if parts else [("whole", sample.timed.total_ms)]
+    drawn, x = [_text(24, y + 16, sample.kind)], float(_LEFT)
+    for name, ms in named_ms:
+        width = end * ms / (sample.timed.total_ms or 1.0)
+        drawn.append(_rect(name, x, y + 5, width))
+        x += width
+    note = f"{sample.timed.total_ms:.0f} ms"
+    if parts:
+        note += f" ({parts.platform_ms:.0f} + {parts.boot_ms:.0f})"
+    return [*drawn, _text(_LEFT + _LENGTH + 10, y + 16, note, "muted")]
 
 
 def _dots(outcome: Outcome, dotted: dict[Kind, tuple[Sample, ...]], top: float) -> list[str]:
@@ -125,14 +128,14 @@ def _dots(outcome: Outcome, dotted: dict[Kind, tuple[Sample, ...]], top: float) 
 
 
 def _legend(shown: list[Sample], top: float) -> list[str]:
-    divided = [parts_of(sample) is not None for sample in shown]
-    entries = [("platform", "platform"), ("app", "app")] if any(divided) else []
-    entries += [] if all(divided) else [("whole", "not told apart")]
-    x = _LEFT + 140
+    divided = [sample.judgement.parts is not None for sample in shown]
+    entries = [(name, name) for name in NAMES] if any(divided) else []
+    entries += [] if all(divided) else [("whole", "not divided")]
+    x = _LEFT + 150
     drawn = []
     for kind, name in entries:
         drawn += [f'<rect class="{kind}" x="{x}" y="{top - 9:.1f}" width="10" height="10"/>', _text(x + 15, top, name)]
-        x += 80
+        x += 75
     return drawn
 
 

@@ -62,11 +62,12 @@ class Cycle:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finished run: the plan, what was measured, and the error that ended it early, or ""."""
+    """A run: the plan, what was measured, the error that ended it early, or "", and whether that was Ctrl-C."""
 
     plan: Plan
     cycles: tuple[Cycle, ...]
     error: str = ""
+    interrupted: bool = False
 
     @property
     def samples(self) -> tuple[Sample, ...]:

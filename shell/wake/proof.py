@@ -3,16 +3,16 @@
 Rules (`Server-Timing: boot;dur=…, age;dur=…` on every response, `resumed;dur=…` after a resume)
 - age is the time since the process began, taken when the response was made; boot is from exec to the moment it could
   answer; resumed is the time since the process noticed that its Machine had been suspended; all in ms.
-- A start from stop is proven when age is less than the time from the request's start to the first byte of its
-  response. The first byte and not the last: a slow body must not make an old process look young.
+- A start from stop is proven when age is less than the time from the first packet to the app's address to the first
+  byte of its response. Not from the question to DNS: while that waits, another caller may wake the Machine. And not
+  to the last byte: a slow body must not make an old process look young.
 - A start from suspend is proven when resumed is less than that. A short suspension goes unnoticed: then a process
   that is older than the last sign that the app was up (an answer, or a started Machine in DNS) lived through a sleep
   that DNS showed, so its Machine was suspended; that this request resumed it is seen, not proven.
 - Any other process older than the request refutes it: another caller woke it first, or nobody can tell.
 - Without `age`, the most that can be said is that the Machines were seen asleep in DNS before; the mode is what the
   service said when it was asked to sleep.
-- A proven start from stop divides: the app's part is boot, the platform's is the rest of the total. A resumed process
-  does not boot: all of it is the platform's.
+- A proven start divides (parts.py). A resumed process does not boot.
 - Warm is proven the other way round: the process is at least as old as the request.
 """
 
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from shell.wake.parts import Parts, divide
 from shell.wake.plan import SleepMode
 
 if TYPE_CHECKING:
@@ -64,13 +65,12 @@ class Asleep:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """How sure, why, from which sleep it woke, and whose time it was, where that is known."""
+    """How sure, why, from which sleep it woke, and where the time went, as far as that is known."""
 
     proof: Proof
     why: str
     woke_from: SleepMode | None = None
-    app_ms: float | None = None
-    platform_ms: float | None = None
+    parts: Parts | None = None
 
 
 def read_server_timing(header: str) -> ServerTiming:
@@ -82,19 +82,19 @@ def read_server_timing(header: str) -> ServerTiming:
 
 def judge_cold(timing: ServerTiming, timed: Timed, asleep: Asleep) -> Judgement:
     """Say whether the request was the one that woke the Machine, and from which sleep."""
-    age_ms, elapsed_ms = timing.age_ms, timed.until_first_byte_ms
+    age_ms, elapsed_ms = timing.age_ms, timed.since_connecting_ms
     if age_ms is None:
         return Judgement(Proof.SEEN_ASLEEP, _untold(timed), asleep.mode)
     if age_ms < elapsed_ms:
         return _started(timing, timed, age_ms)
     if timing.resumed_ms is not None and timing.resumed_ms < elapsed_ms:
         why = f"its Machine resumed {_span(timing.resumed_ms)} before it answered, within the request"
-        return _resumed(Proof.PROVEN, f"{why} ({_span(elapsed_ms)})", timed)
-    unknown_ms = None if asleep.up_ms is None else asleep.up_ms + elapsed_ms
+        return _resumed(Proof.PROVEN, f"{why} ({_span(elapsed_ms)})", timed, timing.resumed_ms)
+    unknown_ms = None if asleep.up_ms is None else asleep.up_ms + timed.until_first_byte_ms
     resumed_since = timing.resumed_ms is not None and unknown_ms is not None and timing.resumed_ms <= unknown_ms
     if unknown_ms is not None and age_ms > unknown_ms and not resumed_since:
         why = f"the app's process is {_span(age_ms)} old, it was there before the sleep: a suspended Machine resumed"
-        return _resumed(Proof.SEEN_ASLEEP, why, timed)
+        return _resumed(Proof.SEEN_ASLEEP, why, timed, 0.0)
     return Judgement(Proof.NOT_PROVEN, _who_woke_it(timing, age_ms, elapsed_ms, unknown_ms))
 
 
@@ -103,21 +103,21 @@ def judge_warm(timing: ServerTiming, timed: Timed) -> Judgement:
     if timing.age_ms is None:
         return Judgement(Proof.UNTOLD, _untold(timed))
     old = f"the app's process is {_span(timing.age_ms)} old"
-    if timing.age_ms < timed.until_first_byte_ms:
+    if timing.age_ms < timed.since_connecting_ms:
         return Judgement(Proof.NOT_PROVEN, f"{old}, younger than the request: this was a cold start too")
     return Judgement(Proof.PROVEN, old)
 
 
 def _started(timing: ServerTiming, timed: Timed, age_ms: float) -> Judgement:
-    elapsed = _span(timed.until_first_byte_ms)
+    elapsed = _span(timed.since_connecting_ms)
     why = f"the app's process is {_span(age_ms)} old, younger than the request ({elapsed})"
     if timing.boot_ms is None or timing.boot_ms > age_ms:
         return Judgement(Proof.PROVEN, why, SleepMode.STOP)
-    return Judgement(Proof.PROVEN, why, SleepMode.STOP, timing.boot_ms, timed.total_ms - timing.boot_ms)
+    return Judgement(Proof.PROVEN, why, SleepMode.STOP, divide(timed, age_ms, timing.boot_ms))
 
 
-def _resumed(proof: Proof, why: str, timed: Timed) -> Judgement:
-    return Judgement(proof, why, SleepMode.SUSPEND, 0.0, timed.total_ms)
+def _resumed(proof: Proof, why: str, timed: Timed, resumed_ms: float) -> Judgement:
+    return Judgement(proof, why, SleepMode.SUSPEND, divide(timed, resumed_ms, 0.0))
 
 
 def _who_woke_it(timing: ServerTiming, age_ms: float, elapsed_ms: float, unknown_ms: float | None) -> str:

@@ -6,14 +6,15 @@ Times in ms and seconds as the names say, null where something is not known. Fie
 schema_version, command, ok, error, app, target, protocol, port, path (null for tcp),
   began_at (ISO 8601, UTC),
   cycles: [{waited_seconds, asked_to (stop, suspend or null), requests: [{kind, address, resolve_ms, connect_ms,
-    first_byte_ms, total_ms, status, machine_id, boot_ms, age_ms, resumed_ms, proof, why, woke_from, app_ms,
-    platform_ms}]}],
+    first_byte_ms, total_ms, status, machine_id, boot_ms, age_ms, resumed_ms, proof, why, woke_from,
+    parts: {network_ms, platform_ms, boot_ms, answer_ms, body_ms} or null}]}],
   cold, resumed, warm, kept: {count, min_ms, median_ms, p90_ms, max_ms} or null,
   over_budget: [{kind, statistic, limit_ms, measured_ms}]
 
 kind is cold (woke from stop, or from a sleep nobody told of), resumed (woke from suspend), warm (a connection of its
 own) or kept (all on one connection: resolve_ms and connect_ms are 0). Requests that were refuted are in `cycles` only.
-proof is one of proven, seen_asleep, untold, not_proven; woke_from is stop, suspend or null. p90 is the nearest rank.
+parts add up to total_ms. proof is one of proven, seen_asleep, untold, not_proven; woke_from is stop, suspend or null.
+p90 is the nearest rank.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from shell.wake.budget import Breach
     from shell.wake.outcome import Cycle, Outcome, Sample
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def wake_record(outcome: Outcome, began_at: datetime, breaches: Sequence[Breach] = ()) -> dict[str, Any]:
@@ -75,6 +76,7 @@ def _request(sample: Sample) -> dict[str, Any]:
             **asdict(sample.server_timing),
             **asdict(sample.judgement),
             "proof": sample.judgement.proof.name.lower(),
+            "parts": _rounded(asdict(sample.judgement.parts)) if sample.judgement.parts else None,
         }
     )
 

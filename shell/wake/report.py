@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from rich.text import Text
 
 from shell.phases import Protocols
 from shell.wake.outcome import Kind
-from shell.wake.parts import median_parts, parts_of
+from shell.wake.parts import NAMES, median_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,9 +42,16 @@ _SPREADS: Columns = {
     "p90": "right",
     "max": "right",
 }
-_PARTS: Columns = {"kind": "left", "median": "right", "platform": "right", "app": "right"}
-_PARTS_WIDTH = 56
-_PLATFORM, _APP, _WHOLE = "█", "▒", "░"  # different without colour, too
+_PARTS: Columns = {"kind": "left", "median": "right", **dict.fromkeys(NAMES, "right")}
+_PARTS_WIDTH = 62
+_CELLS = {
+    "network": ("·", ""),
+    "platform": ("█", "cyan"),
+    "boot": ("▓", "yellow"),
+    "answer": ("▒", "green"),
+    "body": ("-", ""),
+}
+_WHOLE = "░"  # all of them different without colour, too
 
 
 def show_wake(screen: Screen, outcome: Outcome) -> None:
@@ -60,9 +68,12 @@ def show_wake(screen: Screen, outcome: Outcome) -> None:
     screen.line()
     screen.table("cold and warm, total in ms (p90: nearest rank)", _SPREADS, list(_spread_rows(outcome)))
     width = screen.bar_width(_PARTS_WIDTH)
-    legend = f": {_PLATFORM} platform {_APP} app {_WHOLE} not told apart" if width else ""
+    shown = " ".join(f"{cell} {name}" for name, (cell, _) in _CELLS.items())
+    title = (
+        f"the median in ms: {shown} {_WHOLE} not divided" if width else "where the median request's time goes, in ms"
+    )
     columns: Columns = {**_PARTS, "": "left"} if width else _PARTS
-    screen.table(f"where the median request's time goes{legend}", columns, list(_parts_rows(outcome, width)))
+    screen.table(title, columns, list(_parts_rows(outcome, width)))
 
 
 def _request_row(sample: Sample) -> tuple[str, ...]:
@@ -90,33 +101,30 @@ def _parts_rows(outcome: Outcome, width: int) -> Iterator[tuple[str | Text, ...]
     medians_ms = {kind: spread.median_ms for kind in Kind if (spread := outcome.spread(kind))}
     longest_ms = max(medians_ms.values(), default=0.0) or 1.0
     for kind, median_ms in medians_ms.items():
-        parts = median_parts(outcome.counted(kind))
+        parts = median_parts([it.judgement.parts for it in outcome.counted(kind) if it.judgement.parts])
         bar = [_bar(width * median_ms / longest_ms, parts)] if width else []
-        yield (kind, _ms(median_ms), *_shares(parts), *bar)
-
-
-def _shares(parts: Parts | None) -> tuple[str, str]:
-    if parts is None:
-        return "", ""
-    app_percent = round(parts.app_share * 100)
-    return f"{_ms(parts.platform_ms)} ({100 - app_percent} %)", f"{_ms(parts.app_ms)} ({app_percent} %)"
+        yield (kind, _ms(median_ms), *(map(_ms, parts.ms) if parts else [""] * len(NAMES)), *bar)
 
 
 def _bar(length: float, parts: Parts | None) -> Text:
     cells = max(round(length), 1)  # what was measured is never drawn as nothing
     if parts is None:
         return Text(_WHOLE * cells)
-    app_cells = round(cells * parts.app_share)
-    return Text.assemble((_PLATFORM * (cells - app_cells), "cyan"), (_APP * app_cells, "yellow"))
+    whole_ms = sum(parts.ms) or 1.0
+    ends = [round(cells * end_ms / whole_ms) for end_ms in accumulate(parts.ms, initial=0.0)]
+    lengths = (end - begin for begin, end in pairwise(ends))
+    return Text.assemble(
+        *((cell * length, style) for (cell, style), length in zip(_CELLS.values(), lengths, strict=True))
+    )
 
 
 def _sentence(sample: Sample) -> str:
     claim = f"{sample.kind} {sample.judgement.proof}: {sample.judgement.why}"
-    parts = parts_of(sample)
+    parts = sample.judgement.parts
     if parts is None:
         return claim
-    app = f"app {parts.app_ms:.0f} ms (boot)" if parts.app_ms else "app 0 ms (no boot)"
-    return f"{claim}; {sample.timed.total_ms:.0f} ms = platform {parts.platform_ms:.0f} ms + {app}"
+    summed = " + ".join(f"{name} {ms:.0f}" for name, ms in zip(NAMES, parts.ms, strict=True))
+    return f"{claim}; {sample.timed.total_ms:.0f} ms = {summed}"
 
 
 def _times(timed: Timed) -> tuple[float, ...]:

@@ -39,7 +39,7 @@ def run(
     progress: Progress,
     sandman_for: Callable[[SleepMode], Sandman] | None = None,
 ) -> Outcome:
-    """Carry out the plan, which needs a sandman if it has modes; what was measured before a failure is kept."""
+    """Carry out the plan, which needs a sandman if it has modes; a failure or Ctrl-C keeps what was measured."""
     watch = Watch(lambda: look_at(plan.target.app_name, edge.ask), edge.clock, pause)
     running = _Run(plan, edge, watch, progress, sandman_for)
     try:
@@ -49,6 +49,8 @@ def run(
             running.cycle(mode)
     except NotWellError as error:
         return Outcome(plan, tuple(running.cycles), str(error))
+    except KeyboardInterrupt:
+        return Outcome(plan, tuple(running.cycles), "interrupted", interrupted=True)
     return Outcome(plan, tuple(running.cycles))
 
 
@@ -91,10 +93,18 @@ class _Run:
         samples: list[Sample] = []
         try:
             samples.append(self._cold(up_s, mode))
+            self._tell(samples[0])
             samples.extend(_warm(Kind.WARM, self.request()) for _ in range(self.plan.warm_count))
             samples.extend(_warm(Kind.KEPT, timed) for timed in self._kept())
         finally:
             self.cycles.append(Cycle(wait.waited_seconds, tuple(samples), mode))
+
+    def _tell(self, sample: Sample) -> None:
+        """Say what was measured while more is to come: on Fly a cycle takes minutes."""
+        planned = len(self.plan.sleeps)
+        if planned > 1:
+            total, proof = f"{sample.timed.total_ms:.0f} ms", sample.judgement.proof
+            self.progress.note(f"{len(self.cycles) + 1} of {planned}: {sample.kind} {total}, {proof}")
 
     def request(self) -> Timed:
         """Make one request on a connection of its own; raise `NotWellError` when it fails."""

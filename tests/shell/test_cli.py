@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tests.shell.scripted_dns import ScriptedDns
 
 ROOT = Path(__file__).parents[2]
+INTERRUPTIBLE = (  # the tests may run in the background, where Ctrl-C is ignored
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import shell.__main__ as m; m.entry()"
+)
 COLD = answering(headers=timing(boot_ms=10, age_ms=20), before_seconds=0.08)
 WARM = answering(headers=timing(boot_ms=10, age_ms=60_000))
 
@@ -132,12 +135,31 @@ def test_wake_times_and_proves_a_cold_start(nameserver: ScriptedDns) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert f"http://shop.flycast:{server.port}/ [::1], in ms\n" in done.stdout
     assert "cold proven: the app's process is 20 ms old, younger than the request" in done.stdout
-    assert "+ app 10 ms (boot)" in done.stdout
+    assert "+ boot 10 + answer 10 + body " in done.stdout
     assert re.search(r"^cold( +[\d.]+){4} +200 +d890 +proven$", done.stdout, re.MULTILINE)
     assert re.search(r"^warm median( +[\d.]+){4}$", done.stdout, re.MULTILINE)
     assert re.search(r"\n\ncold and warm, .*\n.*\ncold +1( +[\d.]+){4}\nwarm +2( +[\d.]+){4}\n", done.stdout)
     assert "nothing kept: the other side closes the connection after each response" in done.stdout
     assert "\x1b" not in done.stdout
+
+
+def test_ctrl_c_ends_a_wake_with_what_was_measured(nameserver: ScriptedDns) -> None:
+    dns = sleeping(nameserver)
+    arguments = ["wake", "shop", dns, "--warm=0", "--count=5", "--json"]
+    with ScriptedServer(COLD, WARM) as server:
+        command = [sys.executable, "-c", INTERRUPTIBLE, *arguments, f"--port={server.port}"]
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+        with process:
+            assert process.stderr is not None
+            assert next(line for line in process.stderr if "1 of 5" in line).startswith("1 of 5: cold ")
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=20)
+    record = json.loads(out)
+    assert process.returncode == 130
+    assert (record["ok"], record["error"]) == (False, "interrupted")
+    assert [request["proof"] for request in record["cycles"][0]["requests"]] == ["proven"]
 
 
 def test_wake_refuses_to_call_an_old_process_cold(nameserver: ScriptedDns, capsys: pytest.CaptureFixture[str]) -> None:

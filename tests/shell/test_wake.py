@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,6 @@ from shell.wake.spread import Spread, spread_of
 from tests.shell.scripted_http import ScriptedServer, answering, closing, hold, keeping, timing
 
 if TYPE_CHECKING:
-    import io
     import socket
     from collections.abc import Callable
 
@@ -47,8 +48,6 @@ def wake(
     ask: Callable[[str, RecordType], Answer] | None = None,
     plan: Plan | None = None,
 ) -> WakeOutcome:
-    import io  # noqa: PLC0415 - a default only
-
     plan = plan or Plan(Target("shop"), warm_count=2)
     aimed = replace(plan, target=replace(plan.target, port=server.port))
     edge = Edge(ask or network(""), open_connection)
@@ -66,8 +65,11 @@ def test_a_cold_start_is_proven_divided_and_followed_by_warm_requests() -> None:
     assert outcome.well
     assert proofs(outcome) == [(Kind.COLD, Proof.PROVEN), (Kind.WARM, Proof.PROVEN), (Kind.WARM, Proof.PROVEN)]
     cold = outcome.samples[0]
-    assert cold.judgement.app_ms == 10
-    assert cold.judgement.platform_ms == pytest.approx(cold.timed.total_ms - 10)
+    parts = cold.judgement.parts
+    assert parts is not None
+    assert parts.boot_ms == 10
+    assert parts.platform_ms == pytest.approx(cold.timed.first_byte_ms - 20)
+    assert sum(parts.ms) == pytest.approx(cold.timed.total_ms)
     assert cold.machine_id == "d890"
 
 
@@ -226,3 +228,20 @@ def test_nine_in_ten_times_do_not_exceed_p90_and_one_less_would_not_do() -> None
         assert spread is not None
         below = sum(time <= spread.p90_ms for time in times)
         assert below * 10 >= count * 9 > (below - 1) * 10, count
+
+
+def test_ctrl_c_keeps_what_was_measured_and_each_row_was_told_as_it_came() -> None:
+    asked: list[RecordType] = []
+
+    def ask(name: str, kind: RecordType) -> Answer:
+        if kind is not RecordType.AAAA and RecordType.AAAA in asked:
+            raise KeyboardInterrupt  # while the second sleep is waited for
+        asked.append(kind)
+        return network("")(name, kind)
+
+    stream = io.StringIO()
+    with ScriptedServer(COLD, WARM) as server:
+        outcome = wake(server, stream, ask=ask, plan=Plan(Target("shop"), cycles=3, warm_count=1))
+    assert (outcome.interrupted, outcome.well) == (True, False)
+    assert proofs(outcome)[0] == (Kind.COLD, Proof.PROVEN)
+    assert re.search(r"1 of 3: cold \d+ ms, proven", stream.getvalue())

@@ -10,6 +10,7 @@ from shell.http_reply import Reply
 from shell.phases import Target, Timed
 from shell.wake.chart import chart_of
 from shell.wake.outcome import Cycle, Kind, Outcome, Sample
+from shell.wake.parts import Parts
 from shell.wake.plan import Plan, SleepMode
 from shell.wake.proof import Judgement, Proof, ServerTiming
 from shell.wake.scale import scale_for
@@ -18,10 +19,10 @@ NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def sample(kind: Kind, total_ms: float, app_ms: float | None = None, proof: Proof = Proof.PROVEN) -> Sample:
-    platform_ms = None if app_ms is None else total_ms - app_ms
+def sample(kind: Kind, total_ms: float, boot_ms: float | None = None, proof: Proof = Proof.PROVEN) -> Sample:
+    parts = None if boot_ms is None else Parts(0, total_ms - boot_ms, boot_ms, 0, 0)
     timed = Timed("::1", 0, 0, total_ms, total_ms, Reply(200))
-    return Sample(kind, timed, ServerTiming(), Judgement(proof, "", SleepMode.STOP, app_ms, platform_ms))
+    return Sample(kind, timed, ServerTiming(), Judgement(proof, "", SleepMode.STOP, parts))
 
 
 def drawn(*samples: Sample, path: str = "/") -> ET.Element:
@@ -39,8 +40,8 @@ def bars(chart: ET.Element, kind: str) -> list[float]:
     return [float(rect.get("width", "")) for rect in rects if (rect.get("class"), rect.get("height")) == (kind, "14")]
 
 
-COLD = sample(Kind.COLD, 400, app_ms=100)
-RESUMED = sample(Kind.RESUMED, 100, app_ms=0)
+COLD = sample(Kind.COLD, 400, boot_ms=100)
+RESUMED = sample(Kind.RESUMED, 100, boot_ms=0)
 WARM = [sample(Kind.WARM, total_ms) for total_ms in (3, 4, 9)]
 
 
@@ -55,19 +56,19 @@ def test_the_title_names_the_app_the_sample_sizes_and_the_time() -> None:
 
 def test_each_cold_request_is_a_bar_of_its_parts() -> None:
     chart = drawn(COLD, RESUMED)
-    (cold_platform, resumed_platform), (cold_app, resumed_app) = bars(chart, "platform"), bars(chart, "app")
-    assert cold_platform == pytest.approx(3 * cold_app, abs=0.3)
-    assert cold_platform + cold_app == pytest.approx(4 * resumed_platform, abs=0.5)
-    assert resumed_app == 0
+    (cold_platform, resumed_platform), (cold_boot, resumed_boot) = bars(chart, "platform"), bars(chart, "boot")
+    assert cold_platform == pytest.approx(3 * cold_boot, abs=0.3)
+    assert cold_platform + cold_boot == pytest.approx(4 * resumed_platform, abs=0.5)
+    assert resumed_boot == 0
     assert {"400 ms (300 + 100)", "100 ms (100 + 0)"} <= set(texts(chart))
-    assert "not told apart" not in texts(chart)
+    assert "not divided" not in texts(chart)
 
 
 def test_a_start_nobody_divided_is_one_bar_and_the_legend_says_so() -> None:
     chart = drawn(sample(Kind.COLD, 400))
     assert bars(chart, "platform") == []
     assert len(bars(chart, "whole")) == 1
-    assert "not told apart" in texts(chart)
+    assert "not divided" in texts(chart)
 
 
 def test_warm_requests_are_dots_with_their_median_and_p90() -> None:
@@ -82,7 +83,7 @@ def test_a_refuted_request_is_not_drawn() -> None:
 
 
 def test_many_requests_stay_a_small_picture_that_says_what_is_missing() -> None:
-    cold = [sample(Kind.COLD, 100 + n, app_ms=50) for n in range(500)]
+    cold = [sample(Kind.COLD, 100 + n, boot_ms=50) for n in range(500)]
     warm = [sample(Kind.WARM, n / 1000) for n in range(20_000)]
     outcome = Outcome(Plan(Target("shop")), (Cycle(0.0, (*cold, *warm)),))
     assert len(chart_of(outcome, NOON)) < 100_000
@@ -96,7 +97,7 @@ def test_hostile_text_is_escaped() -> None:
 
 
 def test_nothing_is_fetched_and_nothing_leaves_the_picture() -> None:
-    samples = (COLD, RESUMED, sample(Kind.COLD, 98_765.4, app_ms=45_678.9), *WARM, *[sample(Kind.KEPT, 1234.5)] * 999)
+    samples = (COLD, RESUMED, sample(Kind.COLD, 98_765.4, boot_ms=45_678.9), *WARM, *[sample(Kind.KEPT, 1234.5)] * 999)
     longest = Target("a" * 63, path="/" + "x" * 500)
     text = chart_of(Outcome(Plan(longest), (Cycle(0.0, samples),)), NOON)
     assert not re.search(r"href|url\(|@import|@font-face|<script|<image", text)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import random
 from itertools import product
 
 import pytest
 
 from shell.phases import Timed
+from shell.wake.parts import Parts
 from shell.wake.plan import SleepMode
 from shell.wake.proof import Asleep, Proof, ServerTiming, judge_cold, judge_warm, read_server_timing
 
@@ -12,7 +14,7 @@ UNKNOWN = Asleep()
 
 
 def timed(first_byte_ms: float, total_ms: float | None = None) -> Timed:
-    return Timed("::1", 1.0, 1.0, first_byte_ms - 2.0, first_byte_ms if total_ms is None else total_ms)
+    return Timed("::1", 0.0, 2.0, first_byte_ms - 2.0, first_byte_ms if total_ms is None else total_ms)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ def test_server_timing_is_read_or_counts_as_not_said(header: str, boot_ms: float
 def test_a_process_younger_than_the_request_proves_cold_and_divides_the_time() -> None:
     judgement = judge_cold(ServerTiming(boot_ms=200, age_ms=250), timed(300, total_ms=310), UNKNOWN)
     assert judgement.proof is Proof.PROVEN
-    assert (judgement.app_ms, judgement.platform_ms) == (200, 110)
+    assert judgement.parts == Parts(network_ms=2, platform_ms=48, boot_ms=200, answer_ms=50, body_ms=10)
 
 
 @pytest.mark.parametrize("age_ms", [300.0, 5000.0])
@@ -44,7 +46,7 @@ def test_a_process_as_old_as_the_request_or_older_refutes_cold(age_ms: float) ->
     judgement = judge_cold(ServerTiming(200, age_ms), timed(300), UNKNOWN)
     assert judgement.proof is Proof.NOT_PROVEN
     assert "another caller woke it first, or a suspended Machine resumed" in judgement.why
-    assert judgement.platform_ms is None
+    assert judgement.parts is None
 
 
 def test_a_slow_body_does_not_make_an_old_process_look_young() -> None:
@@ -54,13 +56,13 @@ def test_a_slow_body_does_not_make_an_old_process_look_young() -> None:
 def test_without_age_cold_was_only_seen_in_dns() -> None:
     judgement = judge_cold(ServerTiming(boot_ms=200), timed(300), UNKNOWN)
     assert judgement.proof is Proof.SEEN_ASLEEP
-    assert (judgement.app_ms, judgement.platform_ms) == (None, None)
+    assert judgement.parts is None
 
 
 def test_without_a_sensible_boot_cold_is_proven_but_not_divided() -> None:
     for boot_ms in (None, 999.0):
         judgement = judge_cold(ServerTiming(boot_ms, 250), timed(300), UNKNOWN)
-        assert (judgement.proof, judgement.app_ms) == (Proof.PROVEN, None)
+        assert (judgement.proof, judgement.parts) == (Proof.PROVEN, None)
 
 
 def test_the_time_since_a_resume_is_read_where_it_is_said() -> None:
@@ -70,7 +72,7 @@ def test_the_time_since_a_resume_is_read_where_it_is_said() -> None:
 def test_a_resume_younger_than_the_request_proves_a_start_from_suspend() -> None:
     judgement = judge_cold(ServerTiming(200, 60_000, resumed_ms=40), timed(300, total_ms=310), UNKNOWN)
     assert (judgement.proof, judgement.woke_from) == (Proof.PROVEN, SleepMode.SUSPEND)
-    assert (judgement.app_ms, judgement.platform_ms) == (0, 310), "a resumed process does not boot"
+    assert judgement.parts == Parts(network_ms=2, platform_ms=258, boot_ms=0, answer_ms=40, body_ms=10)
 
 
 @pytest.mark.parametrize("resumed_ms", [None, 7000.0], ids=["never resumed", "resumed in an earlier cycle"])
@@ -117,3 +119,30 @@ def test_warm_is_proven_by_a_process_older_than_the_request() -> None:
     assert judge_warm(ServerTiming(200, 5000), timed(3)).proof is Proof.PROVEN
     assert judge_warm(ServerTiming(200, 2), timed(3)).proof is Proof.NOT_PROVEN
     assert judge_warm(ServerTiming(), timed(3)).proof is Proof.UNTOLD
+
+
+def test_whatever_dns_does_a_machine_that_another_caller_woke_is_not_proven_cold() -> None:
+    """Two hundred waits for DNS, with lost and repeated questions, in which another caller woke the Machine."""
+    rng = random.Random(1210)  # noqa: S311 - not for secrets
+    for _ in range(200):
+        lost = rng.randrange(4)
+        resolve_ms = rng.uniform(0, 1500) + 2000 * lost
+        connect_ms, first_byte_ms = rng.uniform(0.1, 300), rng.uniform(0.1, 300)
+        request = Timed("::1", resolve_ms, connect_ms, first_byte_ms, resolve_ms + connect_ms + first_byte_ms)
+        age_ms = connect_ms + first_byte_ms + rng.uniform(0, resolve_ms)  # it began while DNS was asked
+        judgement = judge_cold(ServerTiming(age_ms / 2, age_ms), request, Asleep(up_ms=5000))
+        assert judgement.proof is Proof.NOT_PROVEN, (request, age_ms)
+        assert judge_warm(ServerTiming(age_ms / 2, age_ms), request).proof is Proof.PROVEN
+
+
+def test_the_parts_of_any_cold_request_are_not_negative_and_add_up_to_its_total() -> None:
+    rng = random.Random(1211)  # noqa: S311 - not for secrets
+    for _ in range(1000):
+        resolve_ms, connect_ms, first_byte_ms, body_ms = (rng.uniform(0, 3000) for _ in range(4))
+        request = Timed("::1", resolve_ms, connect_ms, first_byte_ms, resolve_ms + connect_ms + first_byte_ms + body_ms)
+        age_ms = rng.uniform(0, request.since_connecting_ms)
+        parts = judge_cold(ServerTiming(rng.uniform(0, age_ms), age_ms), request, UNKNOWN).parts
+        assert parts is not None
+        assert min(parts.ms) >= 0, (request, age_ms, parts)
+        assert sum(parts.ms) == pytest.approx(request.total_ms)
+        assert parts.network_ms == pytest.approx(resolve_ms + connect_ms), "DNS is not the platform's"

@@ -31,19 +31,20 @@ def test_the_record_has_the_documented_fields() -> None:
     assert (cycle["waited_seconds"], cycle["asked_to"]) == (1.235, "stop")
     assert " ".join(cycle["requests"][0]) == (
         "kind address resolve_ms connect_ms first_byte_ms total_ms status machine_id "
-        "boot_ms age_ms resumed_ms proof why woke_from app_ms platform_ms"
+        "boot_ms age_ms resumed_ms proof why woke_from parts"
     )
+    assert " ".join(cycle["requests"][0]["parts"]) == "network_ms platform_ms boot_ms answer_ms body_ms"
     assert " ".join(record["cold"]) == "count min_ms median_ms p90_ms max_ms"
     assert record["resumed"] is record["kept"] is None
     words = documented.__doc__ or ""
-    names = {*record, *cycle, *cycle["requests"][0], *record["cold"]}
+    names = {*record, *cycle, *cycle["requests"][0], *cycle["requests"][0]["parts"], *record["cold"]}
     assert {name for name in names if name not in words} == set(), "the module documents its fields"
 
 
 def test_what_is_not_known_is_null_and_times_are_rounded() -> None:
     cold, warm = wake_record(OUTCOME, NOON)["cycles"][0]["requests"]
     assert (cold["first_byte_ms"], cold["machine_id"], cold["woke_from"]) == (300.123, "d890", "stop")
-    assert [warm[name] for name in ("status", "machine_id", "age_ms", "woke_from", "app_ms")] == [None] * 5
+    assert [warm[name] for name in ("status", "machine_id", "age_ms", "woke_from", "parts")] == [None] * 5
     raw = Outcome(Plan(Target("shop", Protocols.TCP, 1848)), ())
     assert wake_record(raw, NOON)["path"] is None
 

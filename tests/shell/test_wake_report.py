@@ -57,15 +57,15 @@ def test_stop_suspend_warm_and_kept_are_side_by_side() -> None:
     ) in text
 
 
-def test_a_cold_start_is_divided_between_platform_and_app() -> None:
+def test_a_cold_start_is_divided_into_what_was_measured() -> None:
     text = shown(COLD, RESUMED, *WARM)
-    assert "400 ms = platform 300 ms + app 100 ms (boot)\n" in text
-    assert "100 ms = platform 100 ms + app 0 ms (no boot)\n" in text
+    assert "400 ms = network 2 + platform 198 + boot 100 + answer 100 + body 0\n" in text
+    assert "100 ms = network 2 + platform 98 + boot 0 + answer 0 + body 0\n" in text
     assert text.endswith(
-        "where the median request's time goes\n"
-        "kind     median       platform           app\n"
-        "cold      400.0   300.0 (75 %)  100.0 (25 %)\n"
-        "resumed   100.0  100.0 (100 %)     0.0 (0 %)\n"
+        "where the median request's time goes, in ms\n"
+        "kind     median  network  platform   boot  answer  body\n"
+        "cold      400.0      2.0     198.0  100.0   100.0   0.0\n"
+        "resumed   100.0      2.0      98.0    0.0     0.0   0.0\n"
         "warm        4.0\n\n"
     )
 
@@ -73,8 +73,9 @@ def test_a_cold_start_is_divided_between_platform_and_app() -> None:
 def test_on_a_terminal_bars_tell_the_parts_apart_without_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     lines = shown(COLD, *WARM, stream=Terminal()).splitlines()[-5:]
-    assert lines[0].endswith(": █ platform ▒ app ░ not told apart")
-    assert lines[2].endswith("  " + "█" * 18 + "▒" * 6)
+    assert lines[0].endswith(": · network █ platform ▓ boot ▒ answer - body ░ not divided")
+    assert lines[2].endswith("  " + "█" * 9 + "▓" * 5 + "▒" * 4)
+    assert max(map(len, lines)) <= 80
     assert lines[3].endswith("  ░"), "what was measured is never drawn as nothing"
 
 
@@ -95,4 +96,4 @@ def test_a_server_that_closes_every_connection_is_said_so() -> None:
 def test_without_a_word_from_the_app_nothing_is_divided() -> None:
     text = shown(sample(Kind.COLD, 400, None, None))
     assert "cold seen asleep in DNS before, not proven by the app: the response has no Server-Timing with age\n" in text
-    assert text.endswith("kind  median  platform  app\ncold   400.0\n\n")
+    assert text.endswith("kind  median  network  platform  boot  answer  body\ncold   400.0\n\n")
