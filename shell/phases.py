@@ -211,7 +211,7 @@ def _address_of(target: Target, ask: Callable[[str, RecordType], Answer]) -> str
         return answer.records[0]
     allocate = f"fly ips allocate-v6 --private -a {target.app_name}"
     advice = f"; does the app have a Flycast address? `{allocate}` gives it one" if answer.outcome.told else ""
-    raise ReplyError(f"no address: {answer.outcome}{advice}")
+    raise ReplyError(f"no address: {answer.ending}{advice}")
 
 
 def _get(target: Target, connection: str) -> bytes:

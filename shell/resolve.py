@@ -1,30 +1,24 @@
-"""Ask nameservers one question at a time, with no cache: UDP first, TCP when the answer was cut short.
+"""Ask nameservers one question at a time, with no cache.
 
 Rules
-- A truncated answer is asked for again over TCP (RFC 7766 §5), however little of it can be read.
-- A datagram that is no answer to this very question, or cannot be read, is dropped and the wait goes on (RFC 5452
-  §9.1); however many come, the wait ends in time.
-- Only records of the name that was asked for count, or of what its aliases lead to (RFC 1034 §3.6.2); aliases in a
-  circle are garbled.
-- The UDP socket is connected, so that "nobody listens there" is told apart from silence.
+- The servers are asked in order, as the C library does: one that is silent, fails, refuses, does not take the question
+  or sends what cannot be understood leaves it to the next (resolv.conf(5)). Each server's failure is kept.
+- A server that answers FORMERR or NOTIMP to EDNS is asked again without it (RFC 6891 §6.2.2).
 """
 
 from __future__ import annotations
 
-import socket
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import dns.exception
-import dns.flags
-import dns.inet
 import dns.message
-import dns.name
-import dns.query
 import dns.rcode
-import dns.rdtypes.ANY.TXT
 
-from shell.answers import Answer, Outcome, RecordType
+from shell.answers import Answer, Failure, Outcome, RecordType, most_telling
+from shell.dns_exchange import Reply, exchange
+from shell.dns_message import read_answer
 from shell.errors import UsageError
 from shell.servers import choose_servers
 
@@ -33,18 +27,12 @@ if TYPE_CHECKING:
 
     from shell.servers import Server
 
-_UDP_TRIES = 2
-_MOST_BYTES = 65535
 _EDNS_PAYLOAD = 1232
-_RCODES = {
-    dns.rcode.NXDOMAIN: Outcome.NXDOMAIN,
-    dns.rcode.SERVFAIL: Outcome.SERVFAIL,
-    dns.rcode.REFUSED: Outcome.REFUSED,
-}
+_NO_EDNS = {dns.rcode.FORMERR, dns.rcode.NOTIMP}
 
 
 class Resolver:
-    """Asks the servers in order, until one answers."""
+    """Asks the servers in order, until one tells."""
 
     def __init__(self, servers: Sequence[Server], *, try_seconds: float = 2.0) -> None:
         """Keep `servers`; `try_seconds` bounds each of two UDP tries, and one TCP exchange, with each."""
@@ -57,93 +45,35 @@ class Resolver:
             query = dns.message.make_query(name, record_type, use_edns=0, payload=_EDNS_PAYLOAD)
         except (dns.exception.DNSException, UnicodeError) as error:
             raise UsageError(f"expected a DNS name, got {name!r}: {error}") from error
-        began = time.monotonic()
-        outcome, place = Outcome.UNREACHABLE, ""
-        records: tuple[str, ...] = ()
-        ttl, over_tcp = None, False
+        began_s = time.monotonic()
+        answer = self._ask_in_turn(name, record_type, query)
+        return replace(answer, elapsed_ms=(time.monotonic() - began_s) * 1000)
+
+    def _ask_in_turn(self, name: str, record_type: RecordType, query: dns.message.Message) -> Answer:
+        failures: list[Failure] = []
         for server in self._servers:
-            place = str(server)
-            try:
-                message, over_tcp = self._exchange(query, server)
-            except dns.exception.Timeout:
-                outcome = Outcome.TIMEOUT
-            except OSError:
+            reply = self._exchange(query, server)
+            if isinstance(reply, Failure):
+                failures.append(reply)
                 continue
-            except (dns.exception.DNSException, EOFError) as error:
-                _let_ctrl_c_out(error)
-                outcome = Outcome.GARBLED
-            else:
-                outcome, records, ttl = read_answer(message)
-                break
-        elapsed_ms = (time.monotonic() - began) * 1000
-        return Answer(name, record_type, outcome, records, ttl, elapsed_ms, place, over_tcp)
+            outcome, records, ttl = read_answer(reply.message)
+            if outcome.told:
+                return Answer(
+                    name, record_type, outcome, records, ttl, 0.0, str(server), reply.over_tcp, tuple(failures)
+                )
+            code = dns.rcode.to_text(reply.message.rcode()) if outcome is Outcome.REJECTED else ""
+            failures.append(Failure(str(server), outcome, code))
+        telling = most_telling(failures)
+        return Answer(name, record_type, telling.outcome, server=telling.server, failures=tuple(failures))
 
-    def _exchange(self, query: dns.message.Message, server: Server) -> tuple[dns.message.Message, bool]:
-        answer = self._over_udp(query, server)
-        if not answer.flags & dns.flags.TC:
-            return answer, False
-        return dns.query.tcp(query, server.host, self._try_seconds, server.port, ignore_trailing=True), True
-
-    def _over_udp(self, query: dns.message.Message, server: Server) -> dns.message.Message:
-        with socket.socket(dns.inet.af_for_address(server.host), socket.SOCK_DGRAM) as udp:
-            udp.connect(dns.inet.low_level_address_tuple((server.host, server.port)))
-            for _ in range(_UDP_TRIES):
-                udp.send(query.to_wire())
-                answer = _receive(udp, query, time.monotonic() + self._try_seconds)
-                if answer is not None:
-                    return answer
-        raise dns.exception.Timeout
-
-
-def _receive(udp: socket.socket, query: dns.message.Message, deadline: float) -> dns.message.Message | None:
-    """Return the first answer to the question, or None when it is too late."""
-    while (left_seconds := deadline - time.monotonic()) > 0:
-        udp.settimeout(left_seconds)
-        try:
-            wire = udp.recv(_MOST_BYTES)
-        except TimeoutError:
-            break
-        try:
-            answer = dns.message.from_wire(wire, ignore_trailing=True, continue_on_error=True)
-        except dns.exception.DNSException as error:
-            _let_ctrl_c_out(error)
-            continue
-        for failure in answer.errors:
-            _let_ctrl_c_out(failure.exception)
-        readable = not answer.errors or answer.flags & dns.flags.TC
-        if readable and query.is_response(answer):
-            return answer
-    return None
-
-
-def _let_ctrl_c_out(error: Exception) -> None:
-    """Raise a Ctrl-C that came while dnspython read a message: it wraps whatever happens then, even that."""
-    if isinstance(error.__cause__, KeyboardInterrupt):
-        raise KeyboardInterrupt from error
+    def _exchange(self, query: dns.message.Message, server: Server) -> Reply | Failure:
+        reply = exchange(query, server, self._try_seconds)
+        if isinstance(reply, Failure) or reply.message.rcode() not in _NO_EDNS:
+            return reply
+        question = query.question[0]
+        return exchange(dns.message.make_query(question.name, question.rdtype), server, self._try_seconds)
 
 
 def open_resolver(dns: str | None) -> Resolver:
     """Return a resolver of the servers that `--dns`, resolv.conf or Fly's rule name."""
     return Resolver(choose_servers(dns))
-
-
-def read_answer(message: dns.message.Message) -> tuple[Outcome, tuple[str, ...], int | None]:
-    """Return the outcome, the records as text and the shortest TTL of a DNS message."""
-    if message.rcode() != dns.rcode.NOERROR:
-        return _RCODES.get(message.rcode(), Outcome.REJECTED), (), None
-    if not isinstance(message, dns.message.QueryMessage):
-        return Outcome.GARBLED, (), None
-    try:
-        found = message.resolve_chaining()
-    except dns.exception.DNSException:
-        return Outcome.GARBLED, (), None
-    if found.answer is None:
-        return Outcome.NODATA, (), None
-    return Outcome.OK, tuple(_text(record) for record in found.answer), found.minimum_ttl
-
-
-def _text(record: object) -> str:
-    """Return an address, or the strings of a TXT record as the one text they are."""
-    if isinstance(record, dns.rdtypes.ANY.TXT.TXT):
-        return b"".join(record.strings).decode("utf-8", "backslashreplace")
-    return str(record)

@@ -43,9 +43,9 @@ def networks_of(if_inet6: str, servers: Iterable[str]) -> frozenset[str]:
 def judge_nameserver(app_name: str, apps: Answer) -> Finding:
     """Judge by `_apps.internal` whether a nameserver of the private network answers."""
     if apps.outcome.silent:
-        return failed(NAMESERVER, _asked(apps), apps.outcome, Fault.NO_NAMESERVER, app_name)
+        return failed(NAMESERVER, _asked(apps), apps.ending, Fault.NO_NAMESERVER, app_name)
     if apps.outcome not in {Outcome.OK, Outcome.NODATA}:
-        return failed(NAMESERVER, _asked(apps), apps.outcome, Fault.PUBLIC_NAMESERVER, app_name)
+        return failed(NAMESERVER, _asked(apps), apps.ending, Fault.PUBLIC_NAMESERVER, app_name)
     return ok(NAMESERVER, _asked(apps), f"{apps.server} answers after {apps.elapsed_ms:.0f} ms")
 
 
@@ -64,7 +64,7 @@ def judge_organisation(app_name: str, apps: Answer) -> Finding:
 def judge_deployed(app_name: str, all_vms: Answer) -> Finding:
     """Judge by `all.vms` whether the app has Machines."""
     if not all_vms.outcome.told:
-        return failed(DEPLOYED, _asked(all_vms), all_vms.outcome, Fault.NO_NAMESERVER, app_name)
+        return failed(DEPLOYED, _asked(all_vms), all_vms.ending, Fault.NO_NAMESERVER, app_name)
     machines = listed_machines(all_vms)
     if not machines:
         return failed(DEPLOYED, _asked(all_vms), all_vms.outcome, Fault.NOT_DEPLOYED, app_name)
@@ -77,7 +77,7 @@ def judge_flycast_address(app_name: str, flycast: Answer, own_networks: frozense
     """Judge whether there is a Flycast address, and in this machine's network."""
     did = _asked(flycast)
     if not flycast.outcome.told:
-        return failed(FLYCAST_ADDRESS, did, flycast.outcome, Fault.NO_NAMESERVER, app_name)
+        return failed(FLYCAST_ADDRESS, did, flycast.ending, Fault.NO_NAMESERVER, app_name)
     if not flycast.records:
         return failed(FLYCAST_ADDRESS, did, flycast.outcome, Fault.NO_FLYCAST_ADDRESS, app_name)
     address = take_apart(flycast.records[0])
@@ -94,7 +94,7 @@ def judge_internal(app_name: str, internal: Answer, vms: Answer) -> Finding:
     """Judge whether `APP.internal` answers for the started Machines, or all are asleep."""
     for answer in (internal, vms):
         if not answer.outcome.told:
-            return failed(INTERNAL, _asked(answer), answer.outcome, Fault.NO_NAMESERVER, app_name)
+            return failed(INTERNAL, _asked(answer), answer.ending, Fault.NO_NAMESERVER, app_name)
     if internal.records:
         return ok(INTERNAL, _asked(internal), _some(internal.records))
     started = listed_machines(vms)
@@ -116,7 +116,7 @@ def judge_public(app_name: str, answers: Iterable[Answer], view: ServiceView | N
         return failed(PUBLIC, "read /api/status", got, Fault.PUBLIC, app_name, what="ADDRESS")
     untold = [answer for answer in asked if not answer.outcome.told]
     if untold:
-        return skipped(PUBLIC, did, f"could not be told: {untold[0].outcome}")
+        return skipped(PUBLIC, did, f"could not be told: {untold[0].ending}")
     return ok(PUBLIC, did, "no public address")
 
 

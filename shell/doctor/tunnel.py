@@ -102,7 +102,7 @@ def judge_tunnel(
     if apps and apps.outcome in _KNOWN:
         return ok(TUNNEL, did, f"none here, but {apps.server} answers as the private network's: a tunnel on the way")
     found = f"only {', '.join(map(str, own))}" if own else "none"
-    got = f"{found}, and {apps.server or 'the nameserver'} says: {apps.outcome}" if apps else found
+    got = f"{found}, and {apps.server or 'the nameserver'} says: {apps.ending}" if apps else found
     return failed(TUNNEL, did, got, Fault.NO_TUNNEL, app_name)
 
 
@@ -138,7 +138,7 @@ def judge_system(app_name: str, tunnel: OwnAddress, theirs: Answer, tunnels: Ans
     """Judge the nameserver that is asked by whether it says the same as the tunnel's own."""
     did = f"ask {theirs.server or 'the nameserver'} for {theirs.name} {theirs.record_type}"
     if theirs.outcome not in _KNOWN:
-        return failed(DNS, did, theirs.outcome, Fault.DNS_NOT_SET, app_name, what=tunnel.nameserver)
+        return failed(DNS, did, theirs.ending, Fault.DNS_NOT_SET, app_name, what=tunnel.nameserver)
     if set(listed_words(theirs)) != set(listed_words(tunnels)):
         got = f"other apps than {tunnel.nameserver} lists: it is another network's"
         return failed(DNS, did, got, Fault.WRONG_NAMESERVER, app_name, what=tunnel.nameserver)

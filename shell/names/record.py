@@ -6,9 +6,12 @@ Times in ms and seconds as the names say, null where something is not known. Fie
 schema_version, command, ok, surveys: [{subject, ok, trouble, remark,
   machines: [{machine_id, region, started, private_ip}],
   answers: [{name, type, meaning, outcome, outcome_text, ttl_seconds, elapsed_ms, server, over_tcp,
+    failures: [{server, outcome, outcome_text, reason}],
     records: [{text}] for TXT, [{address, kind, network, host, machine}] for AAAA}]}]
 
-outcome is one of ok, nxdomain, nodata, servfail, refused, rejected, garbled, timeout, unreachable.
+outcome is one of ok, nxdomain, nodata, servfail, refused, rejected, garbled, truncated, timeout, unreachable.
+failures has the nameservers that did not tell, in the order in which they were asked; reason is null, a system error or
+a DNS code.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
 
 from shell.addresses import take_apart
-from shell.answers import Answer, RecordType
+from shell.answers import Answer, Failure, RecordType
 from shell.names.grammar import meaning_of
 
 if TYPE_CHECKING:
@@ -61,7 +64,17 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "elapsed_ms": round(answer.elapsed_ms, 3),
         "server": answer.server or None,
         "over_tcp": answer.over_tcp,
+        "failures": [_failure(failure) for failure in answer.failures],
         "records": [_address(record) if is_aaaa else {"text": record} for record in answer.records],
+    }
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    return {
+        "server": failure.server,
+        "outcome": failure.outcome.name.lower(),
+        "outcome_text": failure.outcome,
+        "reason": failure.reason or None,
     }
 
 

@@ -44,7 +44,7 @@ def show_survey(screen: Screen, survey: Survey) -> None:
 def _name_rows(answer: Answer) -> Iterator[tuple[str, ...]]:
     ttl = "" if answer.ttl_seconds is None else str(answer.ttl_seconds)
     kind = f"{answer.record_type} over TCP" if answer.over_tcp else answer.record_type
-    said = _lines_of(answer) if answer.outcome is Outcome.OK else (answer.outcome,)
+    said = _lines_of(answer) if answer.outcome is Outcome.OK else answer.endings
     for n, text in enumerate(said):
         shown = _shortened(text)
         yield (answer.name, kind, shown, ttl, f"{answer.elapsed_ms:.1f}") if n == 0 else ("", "", shown)

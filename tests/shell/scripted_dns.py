@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import selectors
 import socket
+import struct
 import threading
 from typing import TYPE_CHECKING, Self
 
@@ -31,6 +32,19 @@ def records(record_type: str, *values: str, ttl: int = 5) -> Script:
         if texts:
             answer.answer.append(dns.rrset.from_text(query.question[0].name, ttl, "IN", record_type, *texts))
         return answer.to_wire(max_size=65535)
+
+    return reply
+
+
+def empty_texts(count: int = 1) -> Script:
+    """Answer with TXT records of no string at all, which dnspython cannot write."""
+
+    def reply(query: dns.message.Message, _over_tcp: bool) -> bytes:
+        answer = dns.message.make_response(query)
+        answer.use_edns(False)
+        wire = answer.to_wire()
+        record = b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 5, 0)  # the name of the question, TXT, IN, TTL, RDLENGTH
+        return wire[:6] + count.to_bytes(2) + wire[8:] + record * count
 
     return reply
 
@@ -79,12 +93,17 @@ def truncated(
 
 
 class ScriptedDns:
-    """Serves `script`, a mapping of (name, type) to a reply; NXDOMAIN where it has nothing."""
+    """Serves `script`, a mapping of (name, type) to a reply; NXDOMAIN where it has nothing.
 
-    def __init__(self) -> None:
+    With `tcp=False` it refuses TCP connections.
+    """
+
+    def __init__(self, *, tcp: bool = True) -> None:
         self.script: dict[tuple[str, str], Script] = {}
         self.asked: list[tuple[str, str, str]] = []
         self._udp, self._tcp = same_port()
+        if not tcp:
+            self._tcp.close()
         self._stop, self._stopped = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name="scripted-dns")
 
@@ -111,7 +130,8 @@ class ScriptedDns:
     def _serve(self) -> None:
         with selectors.DefaultSelector() as selector:
             for end in (self._udp, self._tcp, self._stopped):
-                selector.register(end, selectors.EVENT_READ)
+                if end.fileno() >= 0:
+                    selector.register(end, selectors.EVENT_READ)
             while True:
                 ready = {key.fileobj for key, _ in selector.select()}
                 if self._stopped in ready:
@@ -138,6 +158,13 @@ class ScriptedDns:
         record_type = dns.rdatatype.to_text(query.question[0].rdtype)
         self.asked.append((name, record_type, "tcp" if over_tcp else "udp"))
         return self.script.get((name, record_type), code(dns.rcode.NXDOMAIN))(query, over_tcp)
+
+
+def closed_server() -> Server:
+    """Return a port of loopback where nobody listens."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        return Server("127.0.0.1", free.getsockname()[1])
 
 
 def same_port() -> tuple[socket.socket, socket.socket]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 
-from shell.answers import Answer, Outcome, RecordType
+from shell.answers import Answer, Failure, Outcome, RecordType
 from shell.names.report import show_survey
 from shell.names.survey import MachineRow, Survey
 from shell.screen import Screen
@@ -23,6 +23,14 @@ def test_every_outcome_but_records_is_said_in_words() -> None:
         if outcome is not Outcome.OK:
             line = shown(Answer("shop.internal", RecordType.AAAA, outcome, server="fdaa::3")).splitlines()[2]
             assert f"AAAA  {outcome}  " in line
+
+
+def test_each_nameserver_that_failed_has_a_line() -> None:
+    failures = (Failure("fdaa::3", Outcome.TIMEOUT), Failure("10.0.0.1", Outcome.UNREACHABLE, "connection refused"))
+    answer = Answer("shop.internal", RecordType.AAAA, Outcome.TIMEOUT, server="fdaa::3", failures=failures)
+    lines = shown(answer).splitlines()
+    assert "fdaa::3: no answer in time (timeout)  " in lines[2]
+    assert lines[3].strip() == "10.0.0.1: the nameserver cannot be reached: connection refused"
 
 
 def test_the_list_of_machines_has_a_line_a_machine() -> None:

@@ -9,7 +9,7 @@ from shell.answers import Outcome
 from shell.names.record import names_record
 from shell.names.survey import MachineRow, Survey, survey
 from shell.resolve import Resolver
-from tests.shell.scripted_dns import code, raw_text, records, silence
+from tests.shell.scripted_dns import closed_server, code, empty_texts, raw_text, records, silence
 
 if TYPE_CHECKING:
     from tests.shell.scripted_dns import ScriptedDns
@@ -61,6 +61,15 @@ def test_an_app_fast_asleep_is_well(nameserver: ScriptedDns) -> None:
     nameserver.app("shop", "fdaa:0:18:0:1::7", deployed=f"{UP} ams", started="")
     nameserver.script["shop.internal", "AAAA"] = records("AAAA")
     assert ask(nameserver, "shop").trouble == ""
+
+
+def test_an_app_whose_lists_come_empty_without_a_string_is_well(nameserver: ScriptedDns) -> None:
+    nameserver.app("shop", "fdaa:0:18:0:1::7", deployed=f"{UP} ams", started="")
+    for name in ("vms.shop.internal", "regions.shop.internal", "_peer.internal"):
+        nameserver.script[name, "TXT"] = empty_texts()
+    found = ask(nameserver, "shop")
+    assert found.trouble == ""
+    assert found.machines == (MachineRow(UP, "ams", started=False, private_ip=""),)
 
 
 def test_an_app_that_does_not_exist_is_said_so(nameserver: ScriptedDns) -> None:
@@ -123,7 +132,7 @@ def test_the_record_has_the_documented_fields(nameserver: ScriptedDns) -> None:
     assert one["machines"][1] == {"machine_id": ASLEEP, "region": "cdg", "started": False, "private_ip": None}
     flycast = one["answers"][0]
     assert " ".join(flycast) == (
-        "name type meaning outcome outcome_text ttl_seconds elapsed_ms server over_tcp records"
+        "name type meaning outcome outcome_text ttl_seconds elapsed_ms server over_tcp failures records"
     )
     assert flycast["records"] == [
         {
@@ -141,3 +150,23 @@ def test_a_refused_name_is_trouble(nameserver: ScriptedDns, rcode: dns.rcode.Rco
     for kind in ("AAAA", "TXT"):
         nameserver.script["shop.internal", kind] = code(rcode)
     assert "shop.internal AAAA" in ask(nameserver, "shop.internal").trouble
+
+
+def test_the_record_has_each_nameserver_that_did_not_tell(nameserver: ScriptedDns) -> None:
+    closed = closed_server()
+    nameserver.script["shop.internal", "AAAA"] = code(dns.rcode.NOTIMP)
+    found = survey("shop.internal", Resolver([closed, nameserver.server], try_seconds=5.0).ask)
+    assert names_record([found])["surveys"][0]["answers"][0]["failures"] == [
+        {
+            "server": str(closed),
+            "outcome": "unreachable",
+            "outcome_text": "the nameserver cannot be reached",
+            "reason": "connection refused",
+        },
+        {
+            "server": str(nameserver.server),
+            "outcome": "rejected",
+            "outcome_text": "the nameserver did not take the question",
+            "reason": "NOTIMP",
+        },
+    ]

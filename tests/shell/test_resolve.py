@@ -1,32 +1,31 @@
 from __future__ import annotations
 
-import socket
 import threading
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import dns.message
 import dns.rcode
-import dns.rrset
 import pytest
 
-from shell.answers import Outcome, RecordType
+from shell.answers import Failure, Outcome, RecordType
 from shell.errors import UsageError
 from shell.resolve import Resolver
-from shell.servers import Server
-from tests.shell.scripted_dns import code, raw_text, records, silence, truncated
+from tests.shell.scripted_dns import ScriptedDns, closed_server, code, records, silence, truncated
 
 if TYPE_CHECKING:
-    from tests.shell.scripted_dns import Script, ScriptedDns
+    from collections.abc import Iterator
+
+    from tests.shell.scripted_dns import Script
 
 A, T = RecordType.AAAA, RecordType.TXT
+NAME = "shop.internal"
 
 
-def closed_server() -> Server:
-    """Return a port of loopback where nobody listens."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        return Server("127.0.0.1", free.getsockname()[1])
+@pytest.fixture
+def second() -> Iterator[ScriptedDns]:
+    with ScriptedDns() as server:
+        server.script[NAME, "AAAA"] = records("AAAA", "::1")
+        yield server
 
 
 def test_addresses_come_with_ttl_time_and_server(nameserver: ScriptedDns) -> None:
@@ -51,10 +50,9 @@ def test_addresses_come_with_ttl_time_and_server(nameserver: ScriptedDns) -> Non
         (code(dns.rcode.REFUSED), Outcome.REFUSED),
         (code(dns.rcode.NOTIMP), Outcome.REJECTED),
         (code(dns.rcode.FORMERR), Outcome.REJECTED),
-        (lambda query, _: query.to_wire()[:2] + b"\x80\x00garbage", Outcome.TIMEOUT),
         (truncated(lambda query, _: query.to_wire()[:2] + b"\x80\x00garbage"), Outcome.GARBLED),
         (truncated(lambda _query, _over_tcp: b""), Outcome.GARBLED),
-        (truncated(lambda _query, _over_tcp: None), Outcome.GARBLED),
+        (truncated(lambda _query, _over_tcp: None), Outcome.TRUNCATED),
         (silence, Outcome.TIMEOUT),
     ],
 )
@@ -66,157 +64,125 @@ def test_every_outcome_is_told_apart(nameserver: ScriptedDns, script: Script, ou
 
 
 def test_nobody_listening_is_not_silence() -> None:
-    answer = Resolver([closed_server()]).ask("shop.internal", A)
-    assert answer.outcome is Outcome.UNREACHABLE
+    server = closed_server()
+    answer = Resolver([server]).ask(NAME, A)
+    assert answer.failures == (Failure(str(server), Outcome.UNREACHABLE, "connection refused"),)
+    assert str(answer).startswith(
+        f"no nameserver answers: {NAME} AAAA from {server}: the nameserver cannot be reached: connection refused; "
+    )
     assert answer.elapsed_ms < 1000, "a refused datagram must not be waited for"
 
 
-def test_a_server_that_fails_to_answer_leaves_the_question_to_the_next(nameserver: ScriptedDns) -> None:
-    nameserver.script["shop.internal", "AAAA"] = records("AAAA", "::1")
-    answer = Resolver([closed_server(), nameserver.server]).ask("shop.internal", A)
+def test_a_closed_server_leaves_the_question_to_the_next(nameserver: ScriptedDns) -> None:
+    nameserver.script[NAME, "AAAA"] = records("AAAA", "::1")
+    answer = Resolver([closed_server(), nameserver.server]).ask(NAME, A)
     assert (answer.outcome, answer.server) == (Outcome.OK, str(nameserver.server))
+    assert [failure.outcome for failure in answer.failures] == [Outcome.UNREACHABLE]
 
 
-def test_a_lost_datagram_is_sent_again(nameserver: ScriptedDns) -> None:
-    replies: list[Script] = [silence, records("AAAA", "::1")]
+@pytest.mark.parametrize(
+    ("script", "failure"),
+    [
+        (code(dns.rcode.SERVFAIL), "the nameserver failed (SERVFAIL)"),
+        (code(dns.rcode.REFUSED), "the nameserver refused the question (REFUSED)"),
+        (code(dns.rcode.NOTIMP), "the nameserver did not take the question: NOTIMP"),
+        (code(dns.rcode.FORMERR), "the nameserver did not take the question: FORMERR"),
+        (code(dns.rcode.NOTAUTH), "the nameserver did not take the question: NOTAUTH"),
+        (truncated(lambda _query, _over_tcp: b"garbage"), "a garbled answer"),
+    ],
+)
+def test_a_server_that_does_not_tell_leaves_the_question_to_the_next(
+    nameserver: ScriptedDns, second: ScriptedDns, script: Script, failure: str
+) -> None:
+    nameserver.script[NAME, "AAAA"] = script
+    answer = Resolver([nameserver.server, second.server]).ask(NAME, A)
+    assert (answer.outcome, answer.records, answer.server) == (Outcome.OK, ("::1",), str(second.server))
+    assert [str(one) for one in answer.failures] == [failure]
 
-    def next_reply(query: dns.message.Message, over_tcp: bool) -> bytes | None:
-        return replies.pop(0)(query, over_tcp)
 
-    nameserver.script["shop.internal", "AAAA"] = next_reply
-    assert Resolver([nameserver.server], try_seconds=0.5).ask("shop.internal", A).outcome is Outcome.OK
-    assert len(nameserver.asked) == 2
-
-
-def test_a_truncated_answer_is_asked_for_over_tcp(nameserver: ScriptedDns) -> None:
-    many = [f"fdaa:0:18:a7b:7d:0:{n:x}:2" for n in range(1, 400)]
-    nameserver.script["shop.internal", "AAAA"] = truncated(records("AAAA", *many))
-    answer = Resolver([nameserver.server]).ask("shop.internal", A)
-    assert answer.over_tcp
-    assert len(answer.records) == 399
-    assert [way for _, _, way in nameserver.asked] == ["udp", "tcp"]
+@pytest.mark.parametrize("script", [code(dns.rcode.NXDOMAIN), records("AAAA")])
+def test_a_server_that_tells_of_nothing_ends_the_search(
+    nameserver: ScriptedDns, second: ScriptedDns, script: Script
+) -> None:
+    nameserver.script[NAME, "AAAA"] = script
+    assert Resolver([nameserver.server, second.server]).ask(NAME, A).outcome.told
+    assert second.asked == []
 
 
-def test_a_datagram_that_answers_something_else_is_dropped(nameserver: ScriptedDns) -> None:
-    def forged(query: dns.message.Message, _over_tcp: bool) -> bytes:
+def test_a_silent_server_and_a_closed_one_are_each_told_for_themselves(nameserver: ScriptedDns) -> None:
+    nameserver.script[NAME, "AAAA"] = silence
+    closed = closed_server()
+    answer = Resolver([nameserver.server, closed], try_seconds=0.05).ask(NAME, A)
+    assert (answer.outcome, answer.server) == (Outcome.TIMEOUT, str(nameserver.server))
+    assert str(answer).startswith(
+        f"no nameserver answers: {NAME} AAAA: {nameserver.server}: no answer in time (timeout);"
+        f" {closed}: the nameserver cannot be reached: connection refused; "
+    )
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_a_server_said_stands_for_all_and_each_is_told(
+    nameserver: ScriptedDns, second: ScriptedDns, order: int
+) -> None:
+    nameserver.script[NAME, "AAAA"] = code(dns.rcode.REFUSED)
+    second.script[NAME, "AAAA"] = silence
+    answer = Resolver([nameserver.server, second.server][::order], try_seconds=0.25).ask(NAME, A)
+    assert (answer.outcome, answer.server) == (Outcome.REFUSED, str(nameserver.server))
+    assert set(answer.endings) == {
+        f"{nameserver.server}: the nameserver refused the question (REFUSED)",
+        f"{second.server}: no answer in time (timeout)",
+    }
+
+
+def test_a_truncated_answer_and_a_refused_tcp_connection_are_told() -> None:
+    with ScriptedDns(tcp=False) as over_udp:
+        over_udp.script[NAME, "AAAA"] = truncated(records("AAAA", "::1"))
+        answer = Resolver([over_udp.server]).ask(NAME, A)
+    assert answer.outcome is Outcome.TRUNCATED
+    assert str(answer) == (
+        f"{NAME} AAAA from {answer.server}: the answer was truncated, and TCP to the nameserver failed:"
+        " connection refused"
+    )
+
+
+def test_a_truncated_answer_and_silence_over_tcp_are_told(nameserver: ScriptedDns) -> None:
+    given_up = threading.Event()
+
+    def silent(_query: dns.message.Message, _over_tcp: bool) -> None:
+        given_up.wait(10)
+
+    nameserver.script[NAME, "AAAA"] = truncated(silent)
+    answer = Resolver([nameserver.server], try_seconds=0.25).ask(NAME, A)
+    given_up.set()
+    assert answer.endings == ("the answer was truncated, and TCP to the nameserver failed: timed out",)
+
+
+def without_edns(rcode: dns.rcode.Rcode, *, repeats_question: bool) -> Script:
+    """Answer as a server that does not know EDNS."""
+
+    def reply(query: dns.message.Message, over_tcp: bool) -> bytes | None:
+        if query.edns < 0:
+            return records("AAAA", "::1")(query, over_tcp)
         answer = dns.message.make_response(query)
-        answer.id ^= 1
-        return answer.to_wire()
-
-    nameserver.script["shop.internal", "AAAA"] = forged
-    answer = Resolver([nameserver.server], try_seconds=0.05).ask("shop.internal", A)
-    assert answer.outcome is Outcome.TIMEOUT
-
-
-def test_a_flood_of_forged_answers_does_not_outlive_the_deadline() -> None:
-    done = threading.Event()
-
-    def flood(server: socket.socket) -> None:
-        wire, client = server.recvfrom(65535)
-        forged = dns.message.make_response(dns.message.from_wire(wire))
-        forged.id ^= 1
-        packet = forged.to_wire()
-        while not done.is_set():
-            server.sendto(packet, client)
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", 0))
-        server.settimeout(10)
-        thread = threading.Thread(target=flood, args=(server,))
-        thread.start()
-        try:
-            resolver = Resolver([Server("127.0.0.1", server.getsockname()[1])], try_seconds=0.1)
-            answer = resolver.ask("shop.internal", A)
-        finally:
-            done.set()
-            thread.join(10)
-    assert answer.outcome is Outcome.TIMEOUT
-    assert answer.elapsed_ms < 5000, f"two tries of 100 ms took {answer.elapsed_ms:.0f} ms"
-
-
-def test_an_answer_cut_in_the_middle_of_a_record_is_asked_for_over_tcp(nameserver: ScriptedDns) -> None:
-    full = records("AAAA", "::1")
-
-    def cut(query: dns.message.Message, over_tcp: bool) -> bytes | None:
-        wire = full(query, over_tcp)
-        assert wire is not None
-        return wire if over_tcp else wire[:2] + bytes([wire[2] | 0x02]) + wire[3:-20]
-
-    nameserver.script["shop.internal", "AAAA"] = cut
-    answer = Resolver([nameserver.server]).ask("shop.internal", A)
-    assert (answer.outcome, answer.over_tcp) == (Outcome.OK, True)
-
-
-def aliases(*chain: str, address: str = "") -> Script:
-    """Answer with aliases, each of the next, and an address of the last."""
-
-    def reply(query: dns.message.Message, _over_tcp: bool) -> bytes:
-        answer = dns.message.make_response(query)
-        for ttl, (alias, target) in enumerate(pairwise(chain), 30):
-            answer.answer.append(dns.rrset.from_text(f"{alias}.", ttl, "IN", "CNAME", f"{target}."))
-        if address:
-            answer.answer.append(dns.rrset.from_text(f"{chain[-1]}.", 60, "IN", "AAAA", address))
+        answer.use_edns(False)
+        answer.set_rcode(rcode)
+        if not repeats_question:
+            answer.question = []
         return answer.to_wire()
 
     return reply
 
 
-@pytest.mark.parametrize(
-    ("script", "outcome", "found"),
-    [
-        (aliases("shop.internal", "b.internal", "c.internal", address="::1"), Outcome.OK, ("::1",)),
-        (aliases("shop.internal", "b.internal"), Outcome.NODATA, ()),
-        (aliases("shop.internal", "shop.internal"), Outcome.GARBLED, ()),
-        (aliases("shop.internal", "b.internal", "shop.internal"), Outcome.GARBLED, ()),
-        (aliases("other.internal", address="::1"), Outcome.NODATA, ()),
-    ],
-    ids=["chain", "dead end", "itself", "circle", "another name"],
-)
-def test_aliases_are_followed_and_never_in_a_circle(
-    nameserver: ScriptedDns, script: Script, outcome: Outcome, found: tuple[str, ...]
+@pytest.mark.parametrize("rcode", [dns.rcode.FORMERR, dns.rcode.NOTIMP])
+@pytest.mark.parametrize("repeats_question", [True, False])
+@pytest.mark.parametrize("many", [False, True])
+def test_a_server_without_edns_is_asked_again_without_it(
+    nameserver: ScriptedDns, rcode: dns.rcode.Rcode, repeats_question: bool, many: bool
 ) -> None:
-    nameserver.script["shop.internal", "AAAA"] = script
-    answer = Resolver([nameserver.server]).ask("shop.internal", A)
-    assert (answer.outcome, answer.records) == (outcome, found)
-    assert answer.ttl_seconds == (30 if found else None), "the shortest TTL of the chain"
-
-
-def test_a_text_as_large_as_dns_allows_comes_whole_over_tcp(nameserver: ScriptedDns) -> None:
-    nameserver.script["vms.shop.internal", "TXT"] = truncated(raw_text(*[b"\x1b" * 255] * 255))
-    answer = Resolver([nameserver.server]).ask("vms.shop.internal", T)
-    assert answer.records == ("\x1b" * 255 * 255,)
-
-
-@pytest.mark.parametrize("kept", range(0, 60, 3))
-def test_an_answer_that_ends_anywhere_is_no_answer(nameserver: ScriptedDns, kept: int) -> None:
-    def cut(query: dns.message.Message, over_tcp: bool) -> bytes | None:
-        wire = records("AAAA", "::1")(query, over_tcp)
-        assert wire is not None
-        return wire[: min(kept, len(wire) - 12)]
-
-    nameserver.script["shop.internal", "AAAA"] = cut
-    answer = Resolver([nameserver.server], try_seconds=0.02).ask("shop.internal", A)
-    assert answer.outcome is Outcome.TIMEOUT
-
-
-@pytest.mark.parametrize("over_tcp", [False, True])
-def test_ctrl_c_while_an_answer_is_read_is_obeyed(
-    nameserver: ScriptedDns, monkeypatch: pytest.MonkeyPatch, over_tcp: bool
-) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    answer = records("AAAA", "::1")
-    nameserver.script["shop.internal", "AAAA"] = truncated(answer) if over_tcp else answer
-    monkeypatch.setattr("dns.rdtypes.IN.AAAA.AAAA.from_wire_parser", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        Resolver([nameserver.server], try_seconds=0.5).ask("shop.internal", A)
-
-
-def test_a_long_text_in_many_strings_is_one_text(nameserver: ScriptedDns) -> None:
-    nameserver.script["vms.shop.internal", "TXT"] = raw_text(b"a1 ams,b", b"2 cdg", b"\x1b[31m\xff")
-    answer = Resolver([nameserver.server]).ask("vms.shop.internal", T)
-    assert answer.records == ("a1 ams,b2 cdg\x1b[31m\\xff",)
+    script = without_edns(rcode, repeats_question=repeats_question)
+    nameserver.script[NAME, "AAAA"] = truncated(script) if many else script
+    answer = Resolver([nameserver.server]).ask(NAME, A)
+    assert (answer.outcome, answer.records, answer.failures) == (Outcome.OK, ("::1",), ())
 
 
 @pytest.mark.parametrize("name", ["a" * 64 + ".internal", "a..internal", "x." * 130])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shell.cli import main
-from tests.shell.scripted_dns import silence
+from tests.shell.scripted_dns import empty_texts, silence
 from tests.shell.scripted_http import ScriptedServer, answering, keeping, timing
 
 if TYPE_CHECKING:
@@ -91,6 +91,12 @@ def test_a_chart_is_written_beside_the_table(dns: str, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.startswith("http://shop.flycast")
     assert "shop: 1 cold, 1 warm, 1 kept requests, " in chart.read_text(encoding="utf-8")
     assert [entry.name for entry in tmp_path.iterdir()] == ["wake.svg"]
+
+
+def test_a_list_that_comes_empty_without_a_string_is_an_app_asleep(nameserver: ScriptedDns, dns: str) -> None:
+    nameserver.script["vms.shop.internal", "TXT"] = empty_texts()
+    with ScriptedServer(COLD, WARM, WARM) as server:
+        assert main(["wake", "shop", dns, f"--port={server.port}", "--warm=1"]) == 0
 
 
 def test_a_chart_of_an_earlier_run_stays_when_nothing_was_measured(

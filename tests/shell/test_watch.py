@@ -26,7 +26,7 @@ from shell.watch.changes import Change, Moment, OutageBegan, OutageEnded, Row, S
 from shell.watch.lines import Lines, record, sentence, span
 from shell.watch.live import live_lines
 from shell.watch.run import Watcher
-from tests.shell.scripted_dns import code, records
+from tests.shell.scripted_dns import code, empty_texts, records
 from tests.shell.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -375,6 +375,16 @@ def test_json_is_an_object_a_line(nameserver: ScriptedDns, capfd: pytest.Capture
     (line,) = [json.loads(text) for text in out.splitlines()]
     assert (status, err) == (0, "")
     assert (line["schema_version"], line["event"], line["from"], line["to"]) == (1, "machine", None, "started")
+
+
+def test_a_list_that_comes_empty_without_a_string_is_an_app_asleep(
+    nameserver: ScriptedDns, capfd: pytest.CaptureFixture[str]
+) -> None:
+    app_of(nameserver, started=True)
+    nameserver.script["vms.shop.internal", "TXT"] = empty_texts()
+    status, out, err = lines_of(nameserver, capfd, "--for=0")
+    assert (status, err) == (0, "")
+    assert out.endswith(f"{MACHINE_ID} ams  asleep\n")
 
 
 def test_an_outage_is_survived_and_told(nameserver: ScriptedDns) -> None:
