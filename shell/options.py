@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 COMMANDS = {
-    "names": "ask for every name of an app, or for one name",
+    "names": "ask for every name of an app, for one name, or for the organisation's names",
     "wake": "time cold and warm requests through Fly Proxy",
     "hello": "listen to the raw TCP port over Flycast and over 6PN",
     "watch": "show which Machines are up, and every change",

@@ -35,7 +35,10 @@ class Resolver:
     """Asks the servers in order, until one tells."""
 
     def __init__(self, servers: Sequence[Server], *, try_seconds: float = 2.0) -> None:
-        """Keep `servers`; `try_seconds` bounds each of two UDP tries, and one TCP exchange, with each."""
+        """Keep `servers`; `try_seconds` bounds each of two UDP tries, and one TCP exchange, with each.
+
+        A server that does not know EDNS has as much time again.
+        """
         self._servers = tuple(servers)
         self._try_seconds = try_seconds
 

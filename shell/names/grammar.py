@@ -71,8 +71,9 @@ def meaning_of(name: str) -> tuple[RecordType, str]:
     return next(forms, (RecordType.AAAA, ""))
 
 
+APPS = "_apps.internal"
 ORGANISATION_NAMES = (
-    "_apps.internal",
+    APPS,
     "_instances.internal",
     "all._instances.internal",
     "_peer.internal",

@@ -1,10 +1,12 @@
-"""Ask a nameserver all there is to know about an app, or about one name.
+"""Ask a nameserver all there is to know about an app, about one name, or about the organisation.
 
 Rules
 - An app is well when something was found of it and every question got an answer; sleep is no fault, so
   NODATA and, where another name of the app exists, NXDOMAIN are answers like others.
 - Metadata, peers and process groups other than `app` are listed nowhere: they are asked for by their own name.
 - Once a nameserver is silent, the other questions of that app are not asked: each would only wait again.
+- Every nameserver of a private network knows `_apps.internal` (docs/fly.md, "DNS"). One that does not is not Fly's, and
+  says nothing about whether an app exists.
 """
 
 from __future__ import annotations
@@ -13,12 +15,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shell.answers import Answer, ListedMachine, Outcome, RecordType, listed_machines, listed_words
-from shell.names.grammar import ORGANISATION_NAMES, first_names, further_names, meaning_of, remark_on
+from shell.names.grammar import APPS, ORGANISATION_NAMES, first_names, further_names, meaning_of, remark_on
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     Ask = Callable[[str, RecordType], Answer]
+
+
+ORGANISATION = "the organisation"  # no app has a name with a space
+_ELSEWHERE = "run this on a shell Machine or over WireGuard, or name Fly's nameserver with --dns ADDR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +55,23 @@ def survey(subject: str, ask: Ask) -> Survey:
 
 def _survey_name(name: str, ask: Ask) -> Survey:
     answers = _ask_all(((name, record_type) for record_type in (RecordType.AAAA, RecordType.TXT)), ask)
-    return Survey(name, answers, remark=remark_on(name), trouble=_trouble(name, answers, answers))
+    return Survey(name, answers, remark=remark_on(name), trouble=_failure_of(answers) or _absence_of(name, answers))
+
+
+def survey_organisation(ask: Ask) -> Survey:
+    """Survey what the organisation has: its apps, Machines, WireGuard peers and API."""
+    answers = _ask_all(_typed(ORGANISATION_NAMES), ask)
+    return Survey(ORGANISATION, answers, trouble=_failure_of(answers) or _stranger_in(answers))
 
 
 def _survey_app(app_name: str, ask: Ask) -> Survey:
-    """Ask for every name of an app: first the fixed ones, then those of its regions and Machines, then the others."""
+    """Ask for every name of an app: first the fixed ones, then those of its regions and Machines."""
     own = _ask_all(_typed(first_names(app_name)), ask)
     if own[-1].outcome.silent:
-        return Survey(app_name, own, trouble=_trouble(f"app {app_name}", own, own))
+        return Survey(app_name, own, trouble=_failure_of(own))
+    if absence := _absence_of(f"app {app_name}", own):
+        apps = ask(APPS, RecordType.TXT)
+        return Survey(app_name, (*own, apps), trouble=_stranger_in([apps]) or absence)
     by_name = {answer.name: answer for answer in own}
     deployed = listed_machines(by_name[f"all.vms.{app_name}.internal"])
     started = listed_machines(by_name[f"vms.{app_name}.internal"])
@@ -64,10 +79,10 @@ def _survey_app(app_name: str, ask: Ask) -> Survey:
     for name in (f"regions.{app_name}.internal", f"all.regions.{app_name}.internal"):
         regions.update(listed_words(by_name[name]))
     further = further_names(app_name, sorted(regions), [machine.machine_id for machine in deployed])
-    others = _ask_all(_typed((*further, *ORGANISATION_NAMES)), ask)
+    others = _ask_all(_typed(further), ask)
     answers = own + others
     machines = tuple(_row(machine, started, others, app_name) for machine in deployed)
-    return Survey(app_name, answers, machines, trouble=_trouble(f"app {app_name}", answers, own))
+    return Survey(app_name, answers, machines, trouble=_failure_of(answers))
 
 
 def _typed(names: Iterable[str]) -> Iterable[tuple[str, RecordType]]:
@@ -92,10 +107,19 @@ def _row(
     return MachineRow(machine.machine_id, machine.region, is_started, next(iter(addresses), ""))
 
 
-def _trouble(subject: str, answers: tuple[Answer, ...], own: tuple[Answer, ...]) -> str:
-    failed = [answer for answer in answers if not answer.outcome.told]
-    if failed:
-        return str(failed[0])
-    if all(answer.outcome is Outcome.NXDOMAIN for answer in own):
-        return f"no {subject} in this private network: {Outcome.NXDOMAIN} from {own[0].server}"
+def _failure_of(answers: Iterable[Answer]) -> str:
+    """Return the first question that failed and how; "" when none did."""
+    return next((str(answer) for answer in answers if not answer.outcome.told), "")
+
+
+def _absence_of(subject: str, answers: Sequence[Answer]) -> str:
+    """Say that the subject does not exist; "" when one of its names does."""
+    if all(answer.outcome is Outcome.NXDOMAIN for answer in answers):
+        return f"no {subject} in this private network: {Outcome.NXDOMAIN} from {answers[0].server}"
     return ""
+
+
+def _stranger_in(answers: Iterable[Answer]) -> str:
+    """Say that a nameserver is not Fly's; "" when all may be."""
+    strangers = (answer for answer in answers if answer.name == APPS and answer.outcome is Outcome.NXDOMAIN)
+    return next((f"{answer.server} is not a nameserver of a private network: {_ELSEWHERE}" for answer in strangers), "")

@@ -42,6 +42,7 @@ def probe(*arguments: str, stdout: int = subprocess.PIPE) -> subprocess.Complete
 def sleeping(nameserver: ScriptedDns) -> str:
     """Describe a sleeping app on loopback; return the --dns option."""
     nameserver.app("shop", "::1", deployed="3d8d9014b32d89 ams", started="")
+    nameserver.script["_apps.internal", "TXT"] = records("TXT", "shop")
     return f"--dns={nameserver.server}"
 
 
@@ -83,6 +84,7 @@ def test_help_has_examples(command: list[str], capsys: pytest.CaptureFixture[str
         (["wake", "shop", "--port", "65536"], "expected a whole number from 1 to 65535"),
         (["wake", "shop", "--port", "1", "--tcp"], "not allowed with argument"),
         (["wake", "shop", "--dns", "nowhere"], "--dns: expected ADDR, ADDR:PORT or [ADDR]:PORT, got 'nowhere'"),
+        (["names"], "expected an APP, a NAME with a dot in it, or --org, got nothing"),
         (["names", "Shop_1"], "expected the name of an app"),
         (["names", "a..b"], "expected a DNS name"),
     ],
@@ -107,6 +109,18 @@ def test_names_shows_every_answer_and_the_machines(nameserver: ScriptedDns, caps
     assert re.search(r"^::1 +loopback$", out, re.MULTILINE)
     assert "shop: 0 started of 1 deployed Machines" in out
     assert re.search(r"3d8d9014b32d89 +ams +asleep", out)
+
+
+def test_names_shows_the_organisation_after_the_app_and_only_on_demand(
+    nameserver: ScriptedDns, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dns = sleeping(nameserver)
+    assert main(["names", "shop", dns]) == 0
+    assert "_apps.internal" not in capsys.readouterr().out
+    assert main(["names", "--org", "shop", dns]) == 0
+    out = capsys.readouterr().out
+    assert out.index("shop: 0 started of 1") < out.index(f"the organisation, asked {nameserver.server}\n")
+    assert re.search(r"_apps\.internal +TXT +shop +5 ", out)
 
 
 def test_names_shows_hostile_texts_as_codes(nameserver: ScriptedDns, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,9 @@ import dns.rcode
 import pytest
 
 from shell.answers import Outcome
+from shell.names.grammar import ORGANISATION_NAMES
 from shell.names.record import names_record
-from shell.names.survey import MachineRow, Survey, survey
+from shell.names.survey import MachineRow, Survey, survey, survey_organisation
 from shell.resolve import Resolver
 from tests.shell.scripted_dns import closed_server, code, empty_texts, raw_text, records, silence
 
@@ -44,7 +45,24 @@ def half_asleep(nameserver: ScriptedDns) -> None:
 def test_every_name_of_an_app_is_asked_for_once_with_its_type(nameserver: ScriptedDns) -> None:
     half_asleep(nameserver)
     ask(nameserver, "shop")
-    assert sorted((name, kind) for name, kind, _ in nameserver.asked) == sorted(nameserver.script)
+    own = {(name, kind) for name, kind in nameserver.script if name not in ORGANISATION_NAMES}
+    assert sorted((name, kind) for name, kind, _ in nameserver.asked) == sorted(own)
+
+
+def test_the_names_of_the_organisation_are_asked_for_on_demand(nameserver: ScriptedDns) -> None:
+    half_asleep(nameserver)
+    found = survey_organisation(Resolver([nameserver.server]).ask)
+    assert tuple(name for name, _, _ in nameserver.asked) == ORGANISATION_NAMES
+    assert found.trouble == ""
+    assert found.answers[0].records == ("shop,shell",)
+
+
+def test_a_nameserver_that_knows_no_organisation_is_not_of_a_private_network(nameserver: ScriptedDns) -> None:
+    words = (
+        f"{nameserver.server} is not a nameserver of a private network: run this on a shell Machine or over WireGuard"
+    )
+    assert ask(nameserver, "shop").trouble.startswith(words)
+    assert survey_organisation(Resolver([nameserver.server]).ask).trouble.startswith(words)
 
 
 def test_started_and_deployed_machines_are_set_against_each_other(nameserver: ScriptedDns) -> None:
@@ -65,11 +83,17 @@ def test_an_app_fast_asleep_is_well(nameserver: ScriptedDns) -> None:
 
 def test_an_app_whose_lists_come_empty_without_a_string_is_well(nameserver: ScriptedDns) -> None:
     nameserver.app("shop", "fdaa:0:18:0:1::7", deployed=f"{UP} ams", started="")
-    for name in ("vms.shop.internal", "regions.shop.internal", "_peer.internal"):
+    for name in ("vms.shop.internal", "regions.shop.internal"):
         nameserver.script[name, "TXT"] = empty_texts()
     found = ask(nameserver, "shop")
     assert found.trouble == ""
     assert found.machines == (MachineRow(UP, "ams", started=False, private_ip=""),)
+
+
+def test_an_organisation_without_peers_is_well_though_the_list_has_no_string(nameserver: ScriptedDns) -> None:
+    half_asleep(nameserver)
+    nameserver.script["_peer.internal", "TXT"] = empty_texts()
+    assert survey_organisation(Resolver([nameserver.server]).ask).trouble == ""
 
 
 def test_an_app_that_does_not_exist_is_said_so(nameserver: ScriptedDns) -> None:
@@ -78,7 +102,7 @@ def test_an_app_that_does_not_exist_is_said_so(nameserver: ScriptedDns) -> None:
     assert found.trouble.startswith("no app shop in this private network: no such name (NXDOMAIN) from 127.0.0.1")
 
 
-@pytest.mark.parametrize("name", ["top1.nearest.of.shop.internal", "app.process.shop.internal", "_peer.internal"])
+@pytest.mark.parametrize("name", ["top1.nearest.of.shop.internal", "app.process.shop.internal"])
 def test_a_name_the_nameserver_does_not_know_is_no_fault_of_the_app(nameserver: ScriptedDns, name: str) -> None:
     half_asleep(nameserver)
     nameserver.script = {key: script for key, script in nameserver.script.items() if key[0] != name}
