@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("expected an APP, a NAME with a dot in it, or --org, got nothing")
     surveys = []
     for found in _surveys(options, open_resolver(options.dns).ask):
-        for text in filter(None, (found.remark, found.trouble)):
+        for text in filter(None, (found.remark, *found.passed_over, found.trouble)):
             complain(text)
         surveys.append(found)
     if options.json:

@@ -47,6 +47,12 @@ class Survey:
     remark: str = ""
     trouble: str = ""
 
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """Say which nameservers did not tell where a later one did, and why; each reason once."""
+        failures = (failure for answer in self.answers if answer.outcome.told for failure in answer.failures)
+        return tuple(dict.fromkeys(f"{failure.server}: {failure}; the next one was asked" for failure in failures))
+
 
 def survey(subject: str, ask: Ask) -> Survey:
     """Survey an app, or a name when `subject` contains a dot."""

@@ -194,3 +194,13 @@ def test_the_record_has_each_nameserver_that_did_not_tell(nameserver: ScriptedDn
             "reason": "NOTIMP",
         },
     ]
+
+
+def test_a_nameserver_that_is_passed_over_is_told_once_and_is_no_trouble(nameserver: ScriptedDns) -> None:
+    half_asleep(nameserver)
+    closed = closed_server()
+    found = survey("shop", Resolver([closed, nameserver.server], try_seconds=5.0).ask)
+    assert found.trouble == ""
+    assert found.passed_over == (
+        f"{closed}: the nameserver cannot be reached: connection refused; the next one was asked",
+    )
