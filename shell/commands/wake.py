@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shell.wake.put_to_sleep import Sandman
 
 HELLO_PORT = 1848
+FAIL_FROM = {"4xx": 400, "5xx": 500}
 _MAX_REQUESTS = 10000
 _EXCHANGES = 3  # a resolver's most with one nameserver: UDP twice, TCP once
 _TRY_SECONDS = 2.0
@@ -71,6 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--path", type=http_path, default="/", help="what to GET (/)")
     parser.add_argument(
+        "--fail-on",
+        choices=FAIL_FROM,
+        default="4xx",
+        help="HTTP answers that are errors: 4xx and 5xx (4xx), or 5xx alone",
+    )
+    parser.add_argument(
         "--budget", type=_budget, default=(), metavar="KIND=MS,…", help="most ms of the median; exit 3 when over it"
     )
     parser.add_argument("--svg", type=_file, metavar="FILE", help="write a chart, too")
@@ -93,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
 
     http = Target(options.app, Protocols.HTTP, options.port, options.path, options.timeout)
     target = http if options.tcp is None else Target(options.app, Protocols.TCP, options.tcp, "/", options.timeout)
-    plan = Plan(target, options.count, options.warm, options.wait, options.sleep)
+    plan = Plan(target, options.count, options.warm, options.wait, options.sleep, FAIL_FROM[options.fail_on])
     edge = _edge(options)
     sandman_for = _sandman_for(http, edge) if plan.modes else None
     began_at = datetime.now(UTC)

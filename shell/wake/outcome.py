@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from shell.wake.plan import Plan, SleepMode
 
 _MAX_SHOWN = 200  # characters of a header
-_FIRST_ERROR = 400
 
 
 class Kind(StrEnum):
@@ -76,19 +75,24 @@ class Outcome:
 
     @property
     def well(self) -> bool:
-        """Tell whether all was measured and no cold request was refuted."""
-        return not self.error and not any(sample.kind.wakes and sample.refuted for sample in self.samples)
+        """Tell whether all was measured, no answer was an error and no cold request was refuted."""
+        return not (self.error or self.doubt) and not any(
+            sample.kind.wakes and sample.refuted for sample in self.samples
+        )
 
     @property
     def doubt(self) -> str:
         """Say how many answers were errors, which are timed like every other, or "" when none was."""
         statuses = [sample.timed.reply.status for sample in self.samples if sample.timed.reply]
-        errors = [status for status in statuses if status >= _FIRST_ERROR]
+        errors = [status for status in statuses if status >= self.plan.fail_from]
         if not errors:
             return ""
         which = ", ".join(map(str, sorted(set(errors))))
         counted, path = f"{len(errors)} of {len(statuses)}", self.plan.target.path
-        return f"{counted} answers were errors ({which}), timed all the same: is {path} what you meant?"
+        return (
+            f"{counted} answers were errors ({which}), timed all the same: is {path} what you meant? "
+            "With --fail-on 5xx they are as good as any"
+        )
 
     def counted(self, kind: Kind) -> tuple[Sample, ...]:
         """Return the requests of one kind, without those that are refuted to be of it."""

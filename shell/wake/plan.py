@@ -21,7 +21,8 @@ class SleepMode(StrEnum):
 class Plan:
     """Do `cycles` times for each mode: sleep, one cold request, `warm_count` warm ones, as many on one connection.
 
-    Without modes the app falls asleep by itself; with them the service is asked to sleep.
+    Without modes the app falls asleep by itself; with them the service is asked to sleep. An HTTP status from
+    `fail_from` on is an error of the app.
     """
 
     target: Target
@@ -29,6 +30,7 @@ class Plan:
     warm_count: int = 5
     wait_seconds: float = 600.0
     modes: tuple[SleepMode, ...] = ()
+    fail_from: int = 400
 
     @property
     def sleeps(self) -> tuple[SleepMode | None, ...]:

@@ -51,12 +51,17 @@ def test_what_cannot_be_asked_is_one_line_and_status_2(
     assert err.count("\n") == 1, err
 
 
-def test_answers_that_are_errors_are_timed_and_told(dns: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("options", "exit_status"), [((), 1), (("--fail-on=4xx",), 1), (("--fail-on=5xx",), 0)])
+def test_answers_that_are_errors_are_timed_and_told_and_not_well(
+    options: tuple[str, ...], exit_status: int, dns: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     missing = answering(status="404 Not Found", headers=timing(boot_ms=10, age_ms=20), before_seconds=0.08)
     with ScriptedServer(missing, WARM) as server:
-        assert main(["wake", "shop", dns, f"--port={server.port}", "--warm=1", "--path=/nope"]) == 0
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line == "flycast-probe: 1 of 3 answers were errors (404), timed all the same: is /nope what you meant?"
+        arguments = ["wake", "shop", dns, f"--port={server.port}", "--warm=1", "--path=/nope", *options]
+        assert main(arguments) == exit_status
+    told = "flycast-probe: 1 of 3 answers were errors (404), timed all the same: is /nope what you meant?"
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.startswith(told) for line in lines] == [True] * exit_status
 
 
 def test_a_breach_is_a_line_and_status_3(dns: str, capsys: pytest.CaptureFixture[str]) -> None:
