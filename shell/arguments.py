@@ -41,6 +41,14 @@ def seconds(text: str) -> float:
     raise argparse.ArgumentTypeError(f"expected seconds from 0 to {_MAX_SECONDS:.0f}, got {text!r}")
 
 
+def timeout_seconds(text: str) -> float:
+    """Read the time that something may take: some, and a day at most."""
+    with suppress(ValueError):
+        if 0 < float(text) <= _MAX_SECONDS:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"expected more than 0 seconds, {_MAX_SECONDS:.0f} at most, got {text!r}")
+
+
 def app_name(text: str) -> str:
     """Read the name of an app."""
     from shell.names.grammar import is_app_name  # noqa: PLC0415 - start-up time: --help needs no grammar

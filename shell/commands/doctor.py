@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shell.arguments import MAX_PORT, add_common, app_name, seconds, whole
+from shell.arguments import MAX_PORT, add_common, app_name, timeout_seconds, whole
 from shell.errors import UsageError
 from shell.output import NOT_WELL, WELL, open_screen, print_json
 
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hello-port", type=whole(0, MAX_PORT), default=1848, metavar="PORT", help="raw TCP port (1848); 0: none"
     )
-    parser.add_argument("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="for a request (30)")
+    parser.add_argument("--timeout", type=timeout_seconds, default=30.0, metavar="SECONDS", help="for a request (30)")
 
 
 def run(options: argparse.Namespace) -> int:

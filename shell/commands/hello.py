@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shell.arguments import MAX_PORT, add_common, app_name, seconds, whole
+from shell.arguments import MAX_PORT, add_common, app_name, timeout_seconds, whole
 from shell.output import NOT_WELL, WELL, complain, open_progress, open_screen, print_json
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("app", type=app_name, metavar="APP", help="the app to listen to")
     parser.add_argument("--port", type=whole(1, MAX_PORT), default=_PORT, help="the same both ways (1848)")
     parser.add_argument("--count", type=whole(1, _MAX_COUNT), default=1, metavar="N", help="connections each way (1)")
-    parser.add_argument("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="for a connection (30)")
+    parser.add_argument(
+        "--timeout", type=timeout_seconds, default=30.0, metavar="SECONDS", help="for a connection (30)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import os
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
-from shell.arguments import MAX_PORT, add_common, app_name, http_path, seconds, whole
+from shell.arguments import MAX_PORT, add_common, app_name, http_path, seconds, timeout_seconds, whole
 from shell.output import NOT_WELL, OVER_BUDGET, WELL, complain, open_progress, open_screen, print_json
 
 if TYPE_CHECKING:
@@ -68,7 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="ask the service to sleep, with the token in the environment variable ADMIN_TOKEN (stop)",
     )
     parser.add_argument(
-        "--timeout", type=seconds, default=30.0, metavar="SECONDS", help="for a request, its DNS question included (30)"
+        "--timeout",
+        type=timeout_seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="for a request, its DNS question included (30)",
     )
     parser.add_argument("--path", type=http_path, default="/", help="what to GET (/)")
     parser.add_argument(
