@@ -8,8 +8,6 @@ from importlib import import_module
 from inspect import getdoc
 from typing import TYPE_CHECKING
 
-from shell.check.addresses import RULES as OF_ADDRESSES
-from shell.check.judge import RULES
 from shell.options import COMMANDS, parser_of
 
 if TYPE_CHECKING:
@@ -59,8 +57,7 @@ def _section(name: str, summary: str, parser: argparse.ArgumentParser) -> Iterat
     if name in RECORDS:
         yield f"### JSON of {name}\n\n```text\n{getdoc(import_module(RECORDS[name]))}\n```\n"
     if name == "check":
-        rows = (f"| `{rule.id}` | {rule.severity} | {rule.why} |" for rule in (*RULES, *OF_ADDRESSES))
-        yield "\n".join(["### Rules of check\n\n| id | severity | why |\n|---|---|---|", *rows, ""])
+        yield "The rules are in [rules.md](rules.md).\n"
 
 
 def _words(action: argparse.Action) -> str:

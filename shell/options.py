@@ -19,7 +19,8 @@ COMMANDS = {
     "hello": "listen to the raw TCP port over Flycast and over 6PN",
     "watch": "show which Machines are up, and every change",
     "doctor": "find out why an app cannot be reached, and how to mend it",
-    "check": "judge fly.toml and the app's addresses by the rules of a private service",
+    "check": "find in fly.toml and the app's addresses what breaks the app or exposes it",
+    "explain": "print what an id in the output of check means, and what to do",
     "completion": "print what makes the shell complete this command's words",
 }
 _PROGRAM = "flycast-probe"
@@ -31,7 +32,7 @@ examples:
   flycast-probe hello my-app                 the raw TCP port, over Flycast and over 6PN
   flycast-probe watch my-app                 a live line a Machine: up or asleep, since when
   flycast-probe doctor my-app                why it cannot be reached, and the command that mends it
-  flycast-probe check                        is fly.toml that of a private service that sleeps?
+  flycast-probe check                        what in fly.toml breaks the app or exposes it
   flycast-probe COMMAND --help               more of one command
 
 Data goes to stdout, progress and complaints to stderr.

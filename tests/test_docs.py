@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from private_svc.config import SETTINGS
+from shell.check.catalog import document
 from shell.manual import manual
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -61,6 +62,11 @@ def check_options(command: str, module: str) -> None:
 def test_the_probe_s_page_is_what_its_parsers_say() -> None:
     written = (PROJECT / "docs" / "probe.md").read_text()
     assert written == manual(), "run: python -m shell.manual > docs/probe.md"
+
+
+def test_the_page_of_the_rules_is_what_explain_prints() -> None:
+    written = (PROJECT / "docs" / "rules.md").read_text()
+    assert written == document(), "run: python -m shell.check.catalog > docs/rules.md"
 
 
 def help_of(module: str, *arguments: str) -> str:
@@ -120,10 +126,10 @@ def test_every_fact_about_fly_has_its_kind_of_source_and_says_how_it_was_checked
 DOCUMENTS = [*sorted(PROJECT.glob("*.md")), *sorted(PROJECT.glob("docs/*.md"))]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
-def test_what_a_document_links_to_in_this_repository_exists(document: Path) -> None:
-    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
-    missing = [target for target in targets if not (document.parent / target).exists()]
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
+def test_what_a_document_links_to_in_this_repository_exists(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+    missing = [target for target in targets if not (page.parent / target).exists()]
     assert not missing
 
 

@@ -62,7 +62,7 @@ def difference(name: str, before: str, after: str) -> list[str]:
 
 def _edits(findings: Iterable[Finding]) -> list[Edit]:
     by_place: dict[str, Edit] = {}
-    for finding in sorted(findings, key=lambda finding: finding.rule.severity is Severity.ERROR):
+    for finding in sorted(findings, key=lambda finding: finding.severity is Severity.ERROR):
         by_place |= {edit.where: edit for edit in finding.edits}
     return list(by_place.values())
 

@@ -22,7 +22,7 @@ def annotation(finding: Finding) -> str:
         "title": finding.rule.id,
     }
     given = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::{finding.rule.severity} {given}::{_text(f'{finding.message}. {finding.rule.why} Fix: {finding.fix}')}"
+    return f"::{finding.severity} {given}::{_text(f'{finding.message}. {finding.rule.why} Fix: {finding.fix}')}"
 
 
 def _text(text: str) -> str:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from shell.check.finding import error, warning
+from shell.check.finding import Scope, error, warning
+from shell.check.kind_of_app import KindOfApp, kind_of_app
 from shell.check.rules import checks, durations, environment, keys, leaving, load, machine, ports, sleeping, ways_in
 from shell.check.subject import Subject
 from shell.errors import UsageError
@@ -30,10 +31,21 @@ if TYPE_CHECKING:
     from shell.flytoml.verdict import Said, Verdict
 
 _FAMILIES = (ways_in, ports, sleeping, load, leaving, durations, checks, environment, machine, keys)
-FLYCTL = error("flyctl", "flyctl refuses the file: neither `fly launch` nor `fly deploy` gets past it.")
-FLYCTL_WARNING = warning("flyctl-warning", "flyctl takes the file, and does not quite do what it says.")
+FLYCTL = error(
+    "flyctl",
+    "flyctl refuses the file: neither `fly launch` nor `fly deploy` gets past it.",
+    "Correct what flyctl names, then check again.",
+)
+FLYCTL_WARNING = warning(
+    "flyctl-warning",
+    "flyctl takes the file, and does not quite do what it says.",
+    "Correct what flyctl names, or accept what flyctl makes of it.",
+)
 UNJUDGED = error(
-    "unjudged", "flyctl takes a value of this type, and no rule can read it: nothing else here was judged."
+    "unjudged",
+    "flyctl takes a value of this type, and no rule can read it: nothing else in the file was judged.",
+    "Write the value as the type that the message names, then check again.",
+    Scope.PRIVATE,
 )
 RULES: tuple[Rule, ...] = (FLYCTL, FLYCTL_WARNING, UNJUDGED, *(rule for family in _FAMILIES for rule in family.RULES))
 _MOST_BYTES = 1 << 16  # of a Dockerfile: EXPOSE and CMD stand in its first screens
@@ -41,45 +53,51 @@ _MOST_BYTES = 1 << 16  # of a Dockerfile: EXPOSE and CMD stand in its first scre
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What flyctl says of the file, and every finding in it; `app_name` is "" where the file tells none."""
+    """What flyctl says of the file, whose app it is, and every finding; `app_name` is "" where the file tells none."""
 
     path: Path
     app_name: str
+    kind_of_app: KindOfApp
     verdict: Verdict
     findings: tuple[Finding, ...]
 
 
-def judge(path: Path) -> Judgement:
-    """Judge one file; raise `UsageError` when it cannot be read."""
+def judge(path: Path, *, said_private: bool = False) -> Judgement:
+    """Judge one file; raise `UsageError` when it cannot be read.
+
+    `said_private`: the user, or a private address of the app, says that the app is private.
+    """
+    unread = KindOfApp(is_private=said_private)
     try:
         found = document(path)
     except UnreadableError as error:
         raise UsageError(str(error)) from error
     except NotTomlError:
-        return _refused(path, verdict(path))
+        return _refused(path, unread, verdict(path))
     said = verdict_of(found)
     if said.kind in {Kind.LOAD_ERROR, Kind.PARSE_ERROR}:
-        return _refused(path, said)
+        return _refused(path, unread, said)
     try:
-        app_name, broken = _by_the_rules(found)
+        subject = _subject(found, said_private=said_private)
+        app_name, kind, broken = subject.fly_toml.app_name, subject.kind, _by_the_rules(subject)
     except ShapeError as error:
-        app_name, broken = "", [UNJUDGED.broken(error.where, str(error), "write it as that type")]
-    own = [_placed(finding, found) for finding in broken]
+        app_name, kind, broken = "", unread, [UNJUDGED.broken(error.where, str(error), "write it as that type")]
+    own = [_placed(kind.weighed(finding), found) for finding in broken]
     lines = {finding.line for finding in own}
     warnings = [message for message in said.warnings if message.line not in lines]
     findings = [*_of_flyctl(path, FLYCTL, said.errors), *_of_flyctl(path, FLYCTL_WARNING, warnings), *own]
     in_order = sorted(findings, key=lambda finding: finding.line)
-    return Judgement(path, app_name, said, tuple(in_order))
+    return Judgement(path, app_name, kind, said, tuple(in_order))
 
 
-def _refused(path: Path, said: Verdict) -> Judgement:
-    return Judgement(path, "", said, tuple(_of_flyctl(path, FLYCTL, said.errors)))
+def _refused(path: Path, kind: KindOfApp, said: Verdict) -> Judgement:
+    return Judgement(path, "", kind, said, tuple(_of_flyctl(path, FLYCTL, said.errors)))
 
 
 def _of_flyctl(path: Path, rule: Rule, messages: Iterable[Said]) -> Iterator[Finding]:
     for message in messages:
         text = " ".join(message.text.split())
-        finding = rule.broken(message.where, text, "mend what flyctl names, then check again")
+        finding = rule.broken(message.where, text, "correct what flyctl names, then check again")
         yield replace(finding, file=str(path), line=message.line)
 
 
@@ -88,14 +106,18 @@ def _placed(finding: Finding, found: Document) -> Finding:
     return replace(finding, file=str(found.path), line=line)
 
 
-def _by_the_rules(found: Document) -> tuple[str, list[Finding]]:
-    """Return the name of the app and the findings; raise `ShapeError` for a type that no rule can read."""
+def _subject(found: Document, *, said_private: bool) -> Subject:
+    """Return what the rules look at; raise `ShapeError` for a type that no rule can read."""
     try:
         fly_toml = from_document(found)
     except FlyTomlError as error:
         raise (error.__cause__ if isinstance(error.__cause__, ShapeError) else error) from None
-    subject = Subject.of(found, fly_toml, _text(fly_toml.dockerfile))
-    return fly_toml.app_name, [finding for family in _FAMILIES for finding in family.findings(subject)]
+    dockerfile = _text(fly_toml.dockerfile)
+    return Subject.of(found, fly_toml, dockerfile, kind_of_app(fly_toml, dockerfile, said_private=said_private))
+
+
+def _by_the_rules(subject: Subject) -> list[Finding]:
+    return [finding for family in _FAMILIES for finding in family.findings(subject)]
 
 
 def _text(dockerfile: Path | None) -> str | None:

@@ -167,6 +167,13 @@ SECTIONS: dict[str, set[str]] = {
     "computes": _VM,
 }
 FREE = {"env", "processes", "build.args", "build.settings", "experimental.attached"}  # names of your own
+NO_KEYS = {  # read about or made up, with no place in fly.toml at all: what to do instead
+    "auto_deploy": "take it out; deploys come from `fly deploy`, or from a workflow of your repository",
+    "allowed_public_ports": "take it out; which ports are open is said by [[services.ports]]",
+    "script_checks": "take it out; use http_checks, tcp_checks or [checks]",
+    "count": "take it out; `fly scale count` sets how many Machines there are",
+    "regions": "take it out; primary_region, `fly scale count --region` and `fly machine clone` place Machines",
+}
 ELSEWHERE_CALLED = {  # what the Machines API and older files call them
     "autostop": "auto_stop_machines",
     "auto_stop": "auto_stop_machines",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shell.check.finding import Severity
+from shell.check.finding import Scope, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
 def show_findings(screen: Screen, findings: Sequence[Finding]) -> None:
     """Write every finding: what, why, and what to do."""
     for finding in findings:
-        severity = finding.rule.severity
+        severity = finding.severity
         key = f"{finding.where}: " if finding.where else ""
         screen.marked(
             f"{severity:<8}", _STYLES[severity], f"{_place(finding)} {key}{finding.message} [{finding.rule.id}]"
@@ -37,12 +37,12 @@ def show_diff(screen: Screen, diff: Sequence[str]) -> None:
 
 def show_sum(screen: Screen, names: Sequence[str], findings: Sequence[Finding], *, mended: bool) -> None:
     """Write the last line; after --fix what is found is what only a person can decide."""
-    errors = sum(finding.rule.severity is Severity.ERROR for finding in findings)
+    if any(finding.rule.scope is Scope.PRIVATE and finding.severity is Severity.WARNING for finding in findings):
+        screen.line("Nothing says that this app is to be private. If it is, check it with --private.")
+    errors = sum(finding.severity is Severity.ERROR for finding in findings)
     counts = ((errors, "error"), (len(findings) - errors, "warning"))
     told = ", ".join(f"{number} {word}{'s' if number != 1 else ''}" for number, word in counts if number)
-    screen.line(
-        f"{' and '.join(names)}: {told or 'nothing to complain of'}{' left for you' if told and mended else ''}"
-    )
+    screen.line(f"{' and '.join(names)}: {told or 'no problems found'}{' left for you' if told and mended else ''}")
 
 
 def _place(finding: Finding) -> str:

@@ -43,7 +43,7 @@ def _result(finding: Finding, rule_number: int) -> dict[str, Any]:
     return {
         "ruleId": finding.rule.id,
         "ruleIndex": rule_number,
-        "level": str(finding.rule.severity),
+        "level": str(finding.severity),
         "message": {"text": f"{finding.message}. {finding.rule.why} Fix: {finding.fix}"},
         "locations": [{"physicalLocation": location}],
     }

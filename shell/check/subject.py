@@ -2,9 +2,7 @@
 
 Rules
 - A Machine runs the services of one process group; a service without `processes` is in every group.
-- The service is this blueprint's own where HELLO_PORT is set or the Dockerfile or a process runs private_svc; it is
-  somebody else's where one of those, or an image, says otherwise; else nothing is known. Only then are its
-  defaults (README.md, "How it works") taken for granted.
+- Where the app is this blueprint's service, its settings have their defaults (README.md, "How it works").
 """
 
 from __future__ import annotations
@@ -16,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from shell.check.kind_of_app import KindOfApp
     from shell.flytoml import Document, FlyToml, Service, Table
 
 _EVERY, _ANY = "", "*"  # no process group has such a name
-_OURS = re.compile(r"\bprivate[_-]svc\b")
 _DEFAULTS = {"PORT": "8080", "HELLO_PORT": "1848", "DRAIN_SECONDS": "8", "HELLO_PROXY_PROTOCOL": "off"}
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -44,7 +42,7 @@ def looked_up_under(processes: tuple[str, ...]) -> tuple[str, ...]:
 class Subject:
     """One fly.toml: `raw` keeps the spelling of its keys, `tables` are those of the services by their key paths.
 
-    `dockerfile` is the text that a build would use; `is_blueprint` tells whose service it is, None where nothing does.
+    `dockerfile` is the text that a build would use.
     """
 
     root: Table
@@ -52,15 +50,20 @@ class Subject:
     fly_toml: FlyToml
     tables: Mapping[str, Table]
     dockerfile: str | None
-    is_blueprint: bool | None
+    kind: KindOfApp
 
     @classmethod
-    def of(cls, found: Document, fly_toml: FlyToml, dockerfile: str | None) -> Subject:
+    def of(cls, found: Document, fly_toml: FlyToml, dockerfile: str | None, kind: KindOfApp) -> Subject:
         """Put together what belongs to one file."""
         root = found.root
         sections = (root.table("http_service"), *root.tables("services"))
         tables = {table.where: table for table in sections if table}
-        return cls(root, found.tree, fly_toml, tables, dockerfile, _is_blueprint(root, fly_toml, dockerfile))
+        return cls(root, found.tree, fly_toml, tables, dockerfile, kind)
+
+    @property
+    def is_blueprint(self) -> bool:
+        """Whether the app is this blueprint's service."""
+        return self.kind.is_blueprint
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -78,10 +81,8 @@ class Subject:
 
     @property
     def drain_seconds(self) -> float | None:
-        """How long the service may drain; the blueprint's default unless it is somebody else's service."""
-        text = self.fly_toml.env.get(
-            "DRAIN_SECONDS", None if self.is_blueprint is False else _DEFAULTS["DRAIN_SECONDS"]
-        )
+        """How long this blueprint's service may drain; None for every other app."""
+        text = self.setting("DRAIN_SECONDS") if self.is_blueprint else None
         return float(text) if text and _NUMBER.fullmatch(text) else None
 
     @property
@@ -104,13 +105,3 @@ class Subject:
             for name in named.values:
                 if table := named.table(name):
                     yield table, "milliseconds"
-
-
-def _is_blueprint(root: Table, fly_toml: FlyToml, dockerfile: str | None) -> bool | None:
-    if "HELLO_PORT" in fly_toml.env:
-        return True
-    build = root.table("build")
-    texts = [*fly_toml.processes.values(), *([dockerfile] if dockerfile else [])]
-    if any(_OURS.search(text) for text in texts):
-        return True
-    return False if texts or (build and build.text("image")) else None

@@ -1,4 +1,4 @@
-"""`check`: the private-service rules on fly.toml, and on the addresses of the app."""
+"""`check`: what breaks an app or exposes it, in its fly.toml and in its addresses."""
 
 from __future__ import annotations
 
@@ -17,16 +17,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
+    from shell.check.addresses import Address
     from shell.check.finding import Finding
     from shell.check.judge import Judgement
 
 EPILOG = """\
 examples:
   flycast-probe check                        ./fly.toml: every finding with line, reason and fix
+  flycast-probe check --private              what exposes a private app, or breaks Flycast, is an error
   flycast-probe check --fix                  write the safe fixes back, comments stay; show them as a diff
   fly ips list --json | flycast-probe check --ips -      no address but a private one?
   flycast-probe check --format sarif > check.sarif       for code scanning; github: annotations in a workflow
   flycast-probe check deploy/fly.toml --json | jq -r '.findings[].id'
+  flycast-probe explain force-https          what a finding means
+
+An error is what breaks the app or exposes it; advice is a warning. What only a private app must not have, an https
+redirect or a public address, is an error where the app is known to be private: with --private, for the service of this
+blueprint, with a private_v6 address in --ips, or where fly.toml names the app's own .flycast name. Egress addresses
+are no way in, and are not complained of.
 
 It asks nobody: no account, no network. Status 1 when there is an error, with --strict also for a warning; 2 when a file
 cannot be read.
@@ -42,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `check` takes."""
     parser.add_argument("file", nargs="?", metavar="FILE", default="fly.toml", help="the file to check (./fly.toml)")
     parser.add_argument("--ips", metavar="FILE|-", help="also check the output of `fly ips list --json`; -: from stdin")
+    parser.add_argument("--private", action="store_true", help="the app is to be private, whatever the file says")
     parser.add_argument("--fix", action="store_true", help="write the safe fixes into the file, and check again")
     parser.add_argument("--strict", action="store_true", help="warnings count as errors for the exit status")
     formats = parser.add_mutually_exclusive_group()
@@ -58,19 +67,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Judge, mend where that is asked for, show, and say whether all is well."""
+    from shell.check.addresses import shows_private
     from shell.check.finding import Severity
     from shell.check.judge import judge
 
     path = _path(options.file)
-    judgement = judge(path)
-    of_addresses = [] if options.ips is None else _of_addresses(options.ips, judgement.app_name)
+    addresses = None if options.ips is None else _addresses(options.ips)
+    said_private = options.private or shows_private(addresses or ())
+    judgement = judge(path, said_private=said_private)
     diff = []
     if options.fix and any(finding.edits for finding in judgement.findings):
         diff = _mend(path, judgement.findings)
-        judgement = judge(path)
-    findings = [*judgement.findings, *of_addresses]
+        judgement = judge(path, said_private=said_private)
+    findings = [*judgement.findings, *_of_addresses(options.ips, addresses, judgement)]
     bad = {Severity.ERROR, Severity.WARNING} if options.strict else {Severity.ERROR}
-    ok = not any(finding.rule.severity in bad for finding in findings)
+    ok = not any(finding.severity in bad for finding in findings)
     _show(options, judgement, findings, diff, ok=ok)
     return WELL if ok else NOT_WELL
 
@@ -99,18 +110,27 @@ def _mend(path: Path, findings: Sequence[Finding]) -> list[str]:
     return difference(str(path), before, after)
 
 
-def _of_addresses(name: str, app_name: str) -> list[Finding]:
-    from dataclasses import replace
+def _addresses(name: str) -> tuple[Address, ...]:
+    from shell.check.addresses import MAX_BYTES, addresses_in
 
-    from shell.check.addresses import MAX_BYTES, judge_addresses
-
-    file = "fly ips list" if name == "-" else name
     try:
         with _opened(name) as stream:
             content = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"--ips: cannot read {name or 'a file without a name'}: {error.strerror}") from error
-    return [replace(finding, file=file) for finding in judge_addresses(content, app_name)]
+    return addresses_in(content)
+
+
+def _of_addresses(name: str, addresses: Sequence[Address] | None, judgement: Judgement) -> list[Finding]:
+    from dataclasses import replace
+
+    from shell.check.addresses import judge_addresses
+
+    if addresses is None:
+        return []
+    file = "fly ips list" if name == "-" else name
+    found = judge_addresses(addresses, judgement.app_name)
+    return [replace(judgement.kind_of_app.weighed(finding), file=file) for finding in found]
 
 
 def _opened(name: str) -> AbstractContextManager[BinaryIO]:
@@ -145,11 +165,10 @@ def _show(
 
 def _show_to_program(form: str, findings: Sequence[Finding]) -> None:
     if form == "sarif":
-        from shell.check.addresses import RULES as OF_ADDRESSES
-        from shell.check.judge import RULES
+        from shell.check.catalog import RULES
         from shell.check.sarif import sarif
 
-        print_json(sarif((*RULES, *OF_ADDRESSES), findings))
+        print_json(sarif(tuple(RULES.values()), findings))
     else:
         from shell.check.github import annotation
 

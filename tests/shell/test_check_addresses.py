@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shell.check.addresses import MAX_BYTES, judge_addresses
+from shell.check.addresses import MAX_BYTES, addresses_in, judge_addresses
 from shell.errors import UsageError
 
 PRIVATE = {"ID": "ip_1", "Address": "fdaa:0:18:0:1::2", "Type": "private_v6", "Region": "global", "Network": "default"}
@@ -16,7 +16,7 @@ def row(kind: str, address: str = "2a09:8280:1::1") -> dict[str, Any]:
 
 
 def judged(*rows: Any) -> list[tuple[str, str]]:
-    return [(it.rule.id, it.fix) for it in judge_addresses(json.dumps(rows).encode(), "shop")]
+    return [(it.rule.id, it.fix) for it in judge_addresses(addresses_in(json.dumps(rows).encode()), "shop")]
 
 
 def test_private_addresses_alone_are_well() -> None:
@@ -36,13 +36,13 @@ def test_an_unknown_type_is_not_private(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["egress_v4", "egress_v6"])
-def test_an_address_to_go_out_by_has_a_release_command_of_its_own(kind: str) -> None:
-    assert judged(PRIVATE, row(kind)) == [("not-private", "fly ips release-egress 2a09:8280:1::1 -a shop")]
+def test_an_address_to_go_out_by_is_no_way_in_and_stays(kind: str) -> None:
+    assert judged(PRIVATE, row(kind, "192.0.2.7")) == []
 
 
 @pytest.mark.parametrize("content", [b"[]", b"null", b" [ ] \n"])
 def test_no_address_at_all_says_how_to_get_one(content: bytes) -> None:
-    (finding,) = judge_addresses(content, "shop")
+    (finding,) = judge_addresses(addresses_in(content), "shop")
     assert (finding.rule.id, finding.fix) == ("no-private-address", "fly ips allocate-v6 --private -a shop")
 
 
@@ -60,7 +60,7 @@ def test_a_command_is_safe_to_paste_whatever_came() -> None:
         ("public-address", "fly ips release '1.2.3.4; rm -rf /' -a shop")
     ]
     for name in ("", "$(reboot)", "Shop", "shop\n"):
-        (finding,) = judge_addresses(b"[]", name)
+        (finding,) = judge_addresses((), name)
         assert finding.fix == "fly ips allocate-v6 --private -a APP"
 
 
@@ -87,6 +87,6 @@ def test_a_command_is_safe_to_paste_whatever_came() -> None:
 )
 def test_what_is_no_list_of_addresses_is_refused(content: bytes, words: str) -> None:
     with pytest.raises(UsageError, match=words) as refused:
-        judge_addresses(content, "shop")
+        addresses_in(content)
     assert str(refused.value).startswith("--ips: expected the output of `fly ips list --json`")
     assert len(str(refused.value)) < 300

@@ -30,6 +30,8 @@ internal_port = 8080
 auto_stop_machines = "stop"
 [[vm]]
 memory = "256mb"
+[env]
+URL = "http://shop.flycast/"
 """
 BAD = GOOD.replace("[[vm]]", "force_https = true  # why not\n[[vm]]")
 WARNED = GOOD.partition("[[vm]]")[0]
@@ -57,14 +59,14 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_good_file_is_well_and_says_so(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     write(GOOD)
     assert main(["check"]) == 0
-    assert capsys.readouterr() == ("fly.toml: nothing to complain of\n", "")
+    assert capsys.readouterr() == ("fly.toml: no problems found\n", "")
 
 
 def test_a_finding_has_line_reason_and_fix(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     write(BAD)
     assert main(["check", "fly.toml"]) == 1
     head, why, fix, last = capsys.readouterr().out.splitlines()
-    assert head.startswith("error   fly.toml:6: http_service.force_https: expected no redirect to https")
+    assert head.startswith("error   fly.toml:6: http_service.force_https: force_https = true redirects")
     assert head.endswith("[force-https]")
     assert "301" in why
     assert fix == "  fix   force_https = false  (--fix does it)"
@@ -78,6 +80,62 @@ def test_warnings_count_only_when_strict(write: Write, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.splitlines()[-1] == "fly.toml: 1 warning"
 
 
+PUBLIC = [{"ID": "ip_1", "Address": "2a09:8280:1::1", "Type": "v6"}]
+WEBSITE = BAD.partition("[env]")[0]
+
+
+def severities(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, str]:
+    main(["check", "--json", *arguments])
+    return {finding["id"]: finding["severity"] for finding in json.loads(capsys.readouterr().out)["findings"]}
+
+
+def test_a_public_website_may_redirect_to_https_and_have_public_addresses(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(WEBSITE)
+    Path("ips.json").write_text(json.dumps(PUBLIC), encoding="utf-8")
+    found = severities(capsys, "--ips", "ips.json")
+    assert found == {"force-https": "warning", "public-address": "warning", "no-private-address": "warning"}
+    assert main(["check", "--fix"]) == 0
+    assert "force_https = true" in Path("fly.toml").read_text(encoding="utf-8")
+    assert "If it is, check it with --private." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "addresses", "options"),
+    [
+        ("", PUBLIC, ["--private"]),
+        ("", [*PUBLIC, ADDRESS], []),
+        ('[env]\nHELLO_PORT = "1848"\n', PUBLIC, []),
+        ('[env]\nBASE_URL = "http://shop.flycast"\n', PUBLIC, []),
+    ],
+    ids=["said so", "a private address", "the service of this blueprint", "its own .flycast name"],
+)
+def test_what_exposes_an_app_that_is_known_to_be_private_is_an_error(
+    more: str, addresses: list[object], options: list[str], write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(WEBSITE + more)
+    Path("ips.json").write_text(json.dumps(addresses), encoding="utf-8")
+    found = severities(capsys, "--ips", "ips.json", *options)
+    assert (found["force-https"], found["public-address"]) == ("error", "error")
+
+
+@pytest.mark.parametrize("name", ["http://workshop.flycast", "http://shop.flycast-mirror.example", "http://db.flycast"])
+def test_another_app_s_flycast_name_tells_nothing_of_this_one(
+    name: str, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(f'{WEBSITE}[env]\nURL = "{name}"\n')
+    assert severities(capsys) == {"force-https": "warning"}
+
+
+def test_an_egress_address_is_not_complained_of(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    write(GOOD)
+    egress = {"ID": "ip_2", "Address": "192.0.2.7", "Type": "egress_v4", "Region": "ams"}
+    Path("ips.json").write_text(json.dumps([ADDRESS, egress]), encoding="utf-8")
+    assert main(["check", "--strict", "--ips", "ips.json"]) == 0
+    assert "192.0.2.7" not in capsys.readouterr().out
+
+
 def test_fix_shows_the_diff_checks_again_and_has_nothing_to_do_the_second_time(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,12 +144,12 @@ def test_fix_shows_the_diff_checks_again_and_has_nothing_to_do_the_second_time(
     assert main(["check", "--fix"]) == 0
     shown = capsys.readouterr().out
     assert "-force_https = true  # why not\n+force_https = false  # why not\n" in shown
-    assert shown.endswith("fly.toml: nothing to complain of\n")
+    assert shown.endswith("fly.toml: no problems found\n")
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert path.read_text(encoding="utf-8") == BAD.replace("= true  # why", "= false  # why")
     before = path.stat()
     assert main(["check", "--fix"]) == 0
-    assert capsys.readouterr().out == "fly.toml: nothing to complain of\n"
+    assert capsys.readouterr().out == "fly.toml: no problems found\n"
     assert path.stat().st_mtime_ns == before.st_mtime_ns
     assert path.stat().st_ino == before.st_ino
 
@@ -119,7 +177,7 @@ def test_fix_writes_through_a_symbolic_link(write: Write, tmp_path: Path) -> Non
         (GOOD, "valid", None),
         (f'{GOOD}[restart]\npolicy = "no"\n', "parse_error", "json: cannot unmarshal"),
         (f'{GOOD}[[restart]]\npolicy = "no"\n', "invalid", "invalid restart policy"),
-        (f"{GOOD}[", "load_error", "row 8"),
+        (f"{GOOD}[", "load_error", "row 10"),
     ],
 )
 def test_json_has_flyctl_s_own_verdict(
@@ -147,11 +205,11 @@ def test_json_of_a_fix_holds_the_diff_and_what_is_left(write: Write, capsys: pyt
 def test_github_gets_an_annotation_a_finding_that_no_text_can_forge(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write(f'{BAD}[env]\n"FLY_%0A::error::x\\n::warning::y" = "1"\n')
+    write(f'{BAD}"FLY_%0A::error::x\\n::warning::y" = "1"\n')
     assert main(["check", "--format", "github"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("::error file=fly.toml,line=6,title=force-https::expected no redirect")
-    assert lines[1].startswith("::error file=fly.toml,line=10,title=fly-variable::expected no variable of Fly's own")
+    assert lines[0].startswith("::error file=fly.toml,line=6,title=force-https::force_https = true redirects")
+    assert lines[1].startswith("::warning file=fly.toml,line=11,title=fly-variable::FLY_%250A")
     assert "FLY_%250A::error::x\\n::warning" in lines[1]
     assert len(lines) == 2
 
@@ -214,15 +272,12 @@ def test_the_addresses_are_checked_from_a_file_and_from_stdin(
     Path("ips.json").write_text(json.dumps(public), encoding="utf-8")
     assert main(["check", "--ips", "ips.json"]) == 1
     out = capsys.readouterr().out
-    assert (
-        "error   ips.json: [1]: expected private_v6 addresses only, got 2a09:8280:1::1 of type v6 [public-address]"
-        in out
-    )
+    assert "error   ips.json: [1]: public address 2a09:8280:1::1 (v6) [public-address]" in out
     assert "  fix   fly ips release 2a09:8280:1::1 -a shop\n" in out
     assert out.endswith("fly.toml and its addresses: 1 error\n")
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(json.dumps([ADDRESS]).encode())))
     assert main(["check", "--ips=-"]) == 0
-    assert capsys.readouterr().out == "fly.toml and its addresses: nothing to complain of\n"
+    assert capsys.readouterr().out == "fly.toml and its addresses: no problems found\n"
 
 
 @pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"])
@@ -287,7 +342,7 @@ def test_a_file_of_another_kind_is_named(other: str, write: Write, capsys: pytes
 def test_a_folder_stands_for_the_fly_toml_in_it(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     write(GOOD)
     assert main(["check", "."]) == 0
-    assert capsys.readouterr().out == "fly.toml: nothing to complain of\n"
+    assert capsys.readouterr().out == "fly.toml: no problems found\n"
 
 
 @pytest.mark.parametrize("form", ["text", "json", "sarif", "github"])
@@ -295,8 +350,8 @@ def test_a_secret_and_terminal_control_are_never_shown(
     form: str, write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(
-        f'{BAD}[env]\nADMIN_TOKEN = "s3cret-value"\n"\\u001b]0;owned\\u0007_TOKEN" = "s3cret-value"\n'
-        'URL = "https://me:s3cret-value@example.com"\n"FLY_\\u202e" = "s3cret-value"\n'
+        f'{BAD}ADMIN_TOKEN = "s3cret-value"\n"\\u001b]0;owned\\u0007_TOKEN" = "s3cret-value"\n'
+        'LINK = "https://me:s3cret-value@example.com"\n"FLY_\\u202e" = "s3cret-value"\n'
     )
     assert main(["check", "--fix", "--format", form]) == 1
     out, err = capsys.readouterr()

@@ -25,6 +25,8 @@ app = "shop"  # the name
     path = "/healthz"
 
 # between
+[env]
+HELLO_PORT = "1848"
 
 [[services]]
 internal_port = 1848
@@ -79,7 +81,7 @@ def test_a_good_file_is_left_as_it_is(case: Path) -> None:
 
 def test_windows_line_ends_stay(tmp_path: Path) -> None:
     path = tmp_path / "fly.toml"
-    path.write_bytes(b'app = "shop"\r\n[http_service]\r\nforce_https = true # why\r\n')
+    path.write_bytes(b'app = "shop"\r\nenv.HELLO_PORT = "1848"\r\n[http_service]\r\nforce_https = true # why\r\n')
     new = fixed(path)
     assert b"force_https = false # why\r\n" in new.encode()
     assert new.count("\r\n") == new.count("\n"), repr(new)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from shell.check.addresses import RULES as OF_ADDRESSES
+from shell.check.catalog import RULES as ALL_RULES
 from shell.check.judge import RULES, judge
 
 if TYPE_CHECKING:
@@ -75,8 +77,8 @@ def test_there_are_enough_cases_and_every_rule_has_one() -> None:
 
 
 def test_rules_have_ids_of_their_own_and_one_sentence_each() -> None:
-    assert len({rule.id for rule in RULES}) == len(RULES)
-    for rule in RULES:
+    assert len(ALL_RULES) == len(RULES) + len(OF_ADDRESSES)
+    for rule in ALL_RULES.values():
         assert re.fullmatch(r"[a-z]+(-[a-z]+)*", rule.id)
         assert rule.why.endswith("."), rule.id
 

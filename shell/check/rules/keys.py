@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from shell.check.finding import warning
-from shell.check.known_keys import ELSEWHERE_CALLED, FREE, SECTIONS
+from shell.check.known_keys import ELSEWHERE_CALLED, FREE, NO_KEYS, SECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,8 +22,16 @@ if TYPE_CHECKING:
 
 _ALIKE = 0.8
 
-UNKNOWN_KEY = warning("unknown-key", "flyctl ignores keys it does not know without a word, so this one does nothing.")
-KEY_CASE = warning("key-case", "flyctl reads it, but its own --strict check and other tools do not know the key.")
+UNKNOWN_KEY = warning(
+    "unknown-key",
+    "flyctl ignores keys that it does not know and says nothing, so this one does nothing.",
+    "Correct the spelling, move the key to its section, or take it out; see `fly config validate --strict`.",
+)
+KEY_CASE = warning(
+    "key-case",
+    "flyctl reads it, but its own --strict check and other tools do not know the key.",
+    "Write the key in small letters.",
+)
 RULES = (UNKNOWN_KEY, KEY_CASE)
 
 
@@ -66,7 +74,9 @@ def _unknown(key: str, section: str, place: str) -> Iterator[Finding]:
     )
     homes = [] if meant else [name for name, keys in SECTIONS.items() if plain in keys and name != section]
     holder = f"[{section}]" if section else "the top of the file"
-    if meant:
+    if plain in NO_KEYS:
+        yield UNKNOWN_KEY.broken(place, f"fly.toml has no key {plain}", NO_KEYS[plain])
+    elif meant:
         yield UNKNOWN_KEY.broken(place, f"expected a key of {holder}, got {key:.60}", f"did you mean {meant[0]}?")
     elif homes:
         shown = " or ".join(f"[{name}]" if name else "the top of the file, before any [section]" for name in homes[:3])

@@ -2,7 +2,8 @@
 
 Rules (docs/fly.md, "Sleep and wake" and "fly.toml")
 - Fly sends `kill_signal`, waits `kill_timeout` (5 s when nothing is said, 300 s at most), then kills.
-- The drain (DRAIN_SECONDS of the service, 8 s when nothing is said) must end before that.
+- The drain of this blueprint's service (DRAIN_SECONDS, 8 s when nothing is said) must end before that. How long another
+  app needs is not known, and its DRAIN_SECONDS may mean anything.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from math import floor
 from typing import TYPE_CHECKING
 
-from shell.check.finding import Edit, error
+from shell.check.finding import Edit, Scope, error, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,13 +25,34 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL", "SI
 _UNHANDLED = ("SIGKILL", "SIGSTOP")
 _DRAINED = ("SIGINT", "SIGTERM")  # what private_svc handles
 
-UNKNOWN_SIGNAL = error("unknown-signal", "flyctl lets it pass, and your app is not told to leave by a signal it knows.")
-UNDRAINED_SIGNAL = error("undrained-signal", "That signal ends the app at once: work in flight is lost at every stop.")
-KILL_TIMEOUT_MISSING = error(
-    "kill-timeout-missing", "Fly kills after 5 seconds: work that is still draining is cut off."
+UNKNOWN_SIGNAL = warning(
+    "unknown-signal",
+    "flyctl lets it pass, and Fly's page does not list it: the app may never be told to leave.",
+    'Name one of SIGINT, SIGTERM, SIGQUIT, SIGUSR1 and SIGUSR2, for example kill_signal = "SIGTERM".',
 )
-KILL_TIMEOUT_RANGE = error("kill-timeout-range", "flyctl lets it pass, and Fly gives no such time.")
-KILL_TIMEOUT_DRAIN = error("kill-timeout-drain", "Fly kills before the drain ends: work in flight is cut off.")
+UNDRAINED_SIGNAL = error(
+    "undrained-signal",
+    "That signal ends the app at once: work in flight is lost at every stop.",
+    'Name a signal that the app handles, for example kill_signal = "SIGINT".',
+    Scope.BLUEPRINT,
+)
+KILL_TIMEOUT_MISSING = error(
+    "kill-timeout-missing",
+    "Fly kills after 5 seconds: work that the service is still finishing is cut off.",
+    "Set kill_timeout to more than DRAIN_SECONDS.",
+    Scope.BLUEPRINT,
+)
+KILL_TIMEOUT_RANGE = warning(
+    "kill-timeout-range",
+    "flyctl lets it pass, and Fly waits 300 seconds at most.",
+    'Set kill_timeout to at most "300s".',
+)
+KILL_TIMEOUT_DRAIN = error(
+    "kill-timeout-drain",
+    "Fly kills before the drain ends: work in flight is cut off.",
+    "Set kill_timeout to more than DRAIN_SECONDS, or DRAIN_SECONDS to less.",
+    Scope.BLUEPRINT,
+)
 RULES = (UNKNOWN_SIGNAL, UNDRAINED_SIGNAL, KILL_TIMEOUT_MISSING, KILL_TIMEOUT_RANGE, KILL_TIMEOUT_DRAIN)
 
 
@@ -56,12 +78,13 @@ def _timeout(subject: Subject) -> Iterator[Finding]:
     fix = f'kill_timeout = "{enough}s"' if possible else f"DRAIN_SECONDS of at most {_MOST_SECONDS - _MARGIN_SECONDS}"
     edits = [Edit("kill_timeout", f"{enough}s")] if possible else []
     if _is_missing(subject):
-        if drain_seconds is None or drain_seconds >= _DEFAULT_SECONDS:
-            message = f"expected kill_timeout, got none, which is {_DEFAULT_SECONDS} s; {_drains(drain_seconds)}"
+        if drain_seconds is not None and drain_seconds >= _DEFAULT_SECONDS:
+            message = f"kill_timeout is unset (default {_DEFAULT_SECONDS} s); DRAIN_SECONDS is {drain_seconds:g}"
             yield KILL_TIMEOUT_MISSING.broken("kill_timeout", message, fix, *edits)
     elif not 0 < given <= _MOST_SECONDS:
         message = f"expected more than 0 and at most {_MOST_SECONDS} s, got {given:g} s"
-        yield KILL_TIMEOUT_RANGE.broken("kill_timeout", message, fix)
+        nearest = f'kill_timeout = "{_MOST_SECONDS}s"' if given > _MOST_SECONDS else fix
+        yield KILL_TIMEOUT_RANGE.broken("kill_timeout", message, nearest)
     elif drain_seconds is not None and given <= drain_seconds:
         message = f"expected more than the drain, {drain_seconds:g} s (DRAIN_SECONDS), got {given:g} s"
         yield KILL_TIMEOUT_DRAIN.broken("kill_timeout", message, fix, *edits)
@@ -72,11 +95,3 @@ def _is_missing(subject: Subject) -> bool:
     holders = (subject.root, *([experimental] if experimental else []))
     values = [holder.values.get("kill_timeout") for holder in holders]
     return all(value is None or isinstance(value, bool) for value in values)
-
-
-def _drains(drain_seconds: float | None) -> str:
-    return (
-        f"the drain takes {drain_seconds:g} s (DRAIN_SECONDS)"
-        if drain_seconds
-        else "how long the app drains is not known"
-    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shell.check.finding import error
+from shell.check.finding import warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 TYPES = ("connections", "requests")
 
-UNKNOWN_CONCURRENCY = error(
-    "unknown-concurrency", "flyctl lets it pass, and the load is not counted the way you meant."
+UNKNOWN_CONCURRENCY = warning(
+    "unknown-concurrency",
+    "flyctl lets it pass, and the load is not counted the way you meant.",
+    'Write type = "requests" for HTTP, type = "connections" for anything else.',
 )
-SOFT_ABOVE_HARD = error(
-    "soft-above-hard", "The hard limit cuts in first: no other Machine is woken before callers queue."
+SOFT_ABOVE_HARD = warning(
+    "soft-above-hard",
+    "The hard limit is reached first: callers queue before another Machine is preferred.",
+    "Give soft_limit a number below hard_limit.",
 )
 RULES = (UNKNOWN_CONCURRENCY, SOFT_ABOVE_HARD)
 

@@ -2,15 +2,18 @@
 
 Rules (docs/fly.md, "fly.toml": flyctl checks none of this)
 - Ports are 1 to 65535; flyctl takes an `internal_port` that is not there for 0.
-- Two services of a Machine cannot have one port of one protocol; `[http_service]` has 80 and 443.
-- Where the file or the Dockerfile tells which port the service binds, `internal_port` must be that one.
+- Two services of a Machine cannot have one port of one protocol; `[http_service]` has 80 and 443. Two process groups
+  can: then Fly Proxy sends a caller to a Machine of either.
+- Fly Proxy never rewrites the port of a datagram. Fly's own SSH server has port 22 of every Machine.
+- Where this blueprint's service says which port it binds, `internal_port` must be that one. Another app may not read
+  its PORT.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shell.check.finding import error
+from shell.check.finding import Scope, error, warning
 from shell.check.subject import is_http, listed_under, looked_up_under
 
 if TYPE_CHECKING:
@@ -21,20 +24,61 @@ if TYPE_CHECKING:
     from shell.flytoml import Port, Service
 
 HIGHEST = 65535
+_SSH = 22
 
 INTERNAL_PORT_MISSING = error(
-    "internal-port-missing", "flyctl takes it for 0, so Fly Proxy dials a port that nobody can bind."
+    "internal-port-missing",
+    "flyctl takes it for 0, so Fly Proxy dials a port that nobody can bind.",
+    "Set internal_port to the port that the app listens on.",
 )
 INTERNAL_PORT = error(
-    "internal-port", "Fly Proxy dials a port that nothing listens on: every request waits, then fails with 502."
+    "internal-port",
+    "Fly Proxy dials a port that nothing listens on: every request waits, then fails with 502.",
+    "Set internal_port and the port in [env] to the same number.",
+    Scope.BLUEPRINT,
 )
-PORT_RANGE = error("port-range", "No such port exists, so nothing is reached through it.")
-PORT_MISSING = error("port-missing", "An entry without a port opens nothing that a client could dial.")
-PORT_BACKWARDS = error("port-backwards", "A range that ends before it begins holds no port.")
+SSH_PORT = error(
+    "ssh-port",
+    "Port 22 of every Machine belongs to Fly's own SSH server, so the app cannot have it.",
+    "Let the app listen on another port, such as 2222, and set internal_port to that; clients can still dial port 22.",
+)
+UDP_PORT = error(
+    "udp-port",
+    "Fly Proxy never rewrites the port of a datagram: it arrives at the port that was dialled, not at internal_port.",
+    "Give the UDP service the same number for port and internal_port.",
+)
+PORT_RANGE = error(
+    "port-range", "No such port exists, so nothing is reached through it.", "Use a port from 1 to 65535."
+)
+PORT_MISSING = error(
+    "port-missing",
+    "An entry without a port opens nothing that a client could dial.",
+    "Add port, or start_port and end_port.",
+)
+PORT_BACKWARDS = error(
+    "port-backwards", "A range that ends before it begins holds no port.", "Exchange start_port and end_port."
+)
 PORT_CLASH = error(
-    "port-clash", "A client who dials that port reaches one service or the other, and nobody can say which."
+    "port-clash",
+    "A client that dials that port reaches one service or the other, and nobody can say which.",
+    "Give one of the two services another port.",
 )
-RULES = (INTERNAL_PORT_MISSING, INTERNAL_PORT, PORT_RANGE, PORT_MISSING, PORT_BACKWARDS, PORT_CLASH)
+GROUP_PORT_CLASH = warning(
+    "group-port-clash",
+    "An app has one Flycast address: a client that dials that port reaches a Machine of either process group.",
+    "Give one of the groups another port, unless both answer alike.",
+)
+RULES = (
+    INTERNAL_PORT_MISSING,
+    INTERNAL_PORT,
+    SSH_PORT,
+    UDP_PORT,
+    PORT_RANGE,
+    PORT_MISSING,
+    PORT_BACKWARDS,
+    PORT_CLASH,
+    GROUP_PORT_CLASH,
+)
 
 
 def findings(subject: Subject) -> Iterator[Finding]:
@@ -42,6 +86,7 @@ def findings(subject: Subject) -> Iterator[Finding]:
     services = subject.services
     for service in services:
         yield from _internal(service)
+        yield from _rewritten(service)
         if not is_http(service):
             for port in service.ports:
                 yield from _dialled(port)
@@ -55,8 +100,21 @@ def _internal(service: Service) -> Iterator[Finding]:
     if port == 0:
         message = "expected the port your app listens on, got none"
         yield INTERNAL_PORT_MISSING.broken(place, message, "internal_port = the port your app listens on")
+    elif port == _SSH:
+        yield SSH_PORT.broken(place, "port 22 belongs to Fly's own SSH server", "internal_port = 2222, in the app too")
     else:
         yield from _outside(place, port)
+
+
+def _rewritten(service: Service) -> Iterator[Finding]:
+    """Judge the ports of a UDP service: one of them must be the port that the app listens on."""
+    ports = service.ports
+    internal_port = service.internal_port
+    if service.protocol.lower() != "udp" or not internal_port or not ports:
+        return
+    if not any(port.start_port <= internal_port <= port.end_port for port in ports):
+        message = f"datagrams to port {ports[0].start_port} arrive there, not at internal_port {internal_port}"
+        yield UDP_PORT.broken(_place(ports[0]), message, f"port = {internal_port}, or internal_port = the dialled port")
 
 
 def _dialled(port: Port) -> Iterator[Finding]:
@@ -97,12 +155,14 @@ def _clashes(services: tuple[Service, ...]) -> Iterator[Finding]:
     furthest: dict[tuple[str, str], tuple[int, Port]] = {}
     for place, (service, port) in sorted(enumerate(opened), key=lambda item: item[1][1].start_port):
         protocol = service.protocol.lower()
-        met = [furthest.get((protocol, group)) for group in looked_up_under(service.processes)]
-        clash = next((it for it in met if it and it[1].end_port >= port.start_port), None)
-        if clash:
-            earlier, later = (clash[1], port) if clash[0] < place else (port, clash[1])
-            message = f"expected each port once, got {port.start_port} here and in {earlier.where}"
-            yield PORT_CLASH.broken(_place(later), message, "give one of them another port")
+        for rule, groups in ((PORT_CLASH, service.processes), (GROUP_PORT_CLASH, ())):
+            met = [furthest.get((protocol, group)) for group in looked_up_under(groups)]
+            clash = next((it for it in met if it and it[1].end_port >= port.start_port), None)
+            if clash:
+                earlier, later = (clash[1], port) if clash[0] < place else (port, clash[1])
+                message = f"port {port.start_port} is here and in {earlier.where}"
+                yield rule.broken(_place(later), message, "give one of them another port")
+                break
         for group in listed_under(service.processes):
             known = furthest.get((protocol, group))
             if known is None or known[1].end_port < port.end_port:

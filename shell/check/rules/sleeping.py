@@ -4,6 +4,7 @@ Rules (docs/fly.md, "Sleep and wake")
 - `auto_stop_machines` unset is off, `auto_start_machines` unset is on.
 - The most restrictive service of a Machine decides: one without autostop keeps it awake.
 - A file that says "off" for every service of a Machine asks for a Machine that is always awake; that is no fault.
+- Without autostart, `min_machines_running` keeps some Machines up, and they go on to answer.
 - A service that leaves by itself (IDLE_EXIT_SECONDS) needs no autostop.
 - Suspend: at most 2 GB of memory, and no swap.
 """
@@ -28,22 +29,40 @@ _AUTO_STOP = "auto_stop_machines"
 _SUSPENDABLE_MB = 2048
 
 AUTOSTOP_WITHOUT_AUTOSTART = error(
-    "autostop-without-autostart", "Once asleep it stays asleep: every request then fails with 503."
+    "autostop-without-autostart",
+    "Once asleep it stays asleep: every request then fails with 503.",
+    "Set auto_start_machines = true.",
 )
 NO_AUTOSTART = warning(
-    "no-autostart", "A Machine that stops for any reason stays stopped, and every request fails with 503."
+    "no-autostart",
+    "A Machine that has stopped for any reason stays stopped, and requests that need it fail with 503.",
+    "Set auto_start_machines = true, unless something else starts the Machines.",
 )
-KEEPS_AWAKE = error(
-    "keeps-awake", "The most restrictive service decides: this one keeps the Machine running, and billed."
+KEEPS_AWAKE = warning(
+    "keeps-awake",
+    "The most restrictive service decides: this one keeps the Machine running, and billed.",
+    'Set auto_stop_machines to "stop" or "suspend" in every service of the Machine, or to "off" in all of them.',
 )
 MIN_MACHINES = warning(
-    "min-machines", "The last Machines of the primary region never sleep, so you pay for them all day."
+    "min-machines",
+    "That many Machines of the primary region never sleep, so you pay for them all day.",
+    "Set min_machines_running = 0 where all Machines are to sleep.",
 )
-NEGATIVE_MINIMUM = error("negative-minimum", "flyctl lets it pass, and no number of Machines is below none.")
-SUSPEND_MEMORY = error(
-    "suspend-memory", "Fly cannot suspend a Machine with more than 2 GB: it stops, and each wake is cold."
+NEGATIVE_MINIMUM = warning(
+    "negative-minimum",
+    "flyctl lets it pass, and no number of Machines is below 0.",
+    "Set min_machines_running to 0 or more.",
 )
-SUSPEND_SWAP = error("suspend-swap", "Fly cannot suspend a Machine with swap: it stops, and each wake is cold.")
+SUSPEND_MEMORY = warning(
+    "suspend-memory",
+    "Fly advises against suspending a Machine with more than 2 GB of memory: it may stop instead, and wake cold.",
+    'Give the Machine less memory, or set auto_stop_machines = "stop".',
+)
+SUSPEND_SWAP = warning(
+    "suspend-swap",
+    "Fly does not suspend a Machine with swap: it stops instead, and wakes cold.",
+    'Take swap_size_mb out, or set auto_stop_machines = "stop".',
+)
 RULES = (
     AUTOSTOP_WITHOUT_AUTOSTART,
     NO_AUTOSTART,
@@ -74,8 +93,8 @@ def _autostart(service: Service) -> Iterator[Finding]:
     place = f"{service.where}.auto_start_machines"
     if service.auto_start:
         return
-    if service.auto_stop is AutoStop.OFF:
-        yield NO_AUTOSTART.broken(place, "expected Fly Proxy to start it, got false", "auto_start_machines = true")
+    if service.auto_stop is AutoStop.OFF or service.min_machines_running > 0:
+        yield NO_AUTOSTART.broken(place, "Fly Proxy starts no Machine here", "auto_start_machines = true")
         return
     message = f'expected autostart with autostop, got false with auto_stop_machines = "{service.auto_stop}"'
     yield AUTOSTOP_WITHOUT_AUTOSTART.broken(place, message, "auto_start_machines = true", Edit(place, value=True))
@@ -91,10 +110,10 @@ def _awake(service: Service, sleeping: Mapping[str, Service], *, given: bool) ->
         return
     place = f"{service.where}.{_AUTO_STOP}"
     mode = beside.auto_stop if beside else AutoStop.STOP
-    got = "off" if given else "none, which is off"
-    wanted = f"what {beside.where} has" if beside else '"stop" or "suspend"'
+    never = f"{service.where} never stops its Machine ({'off' if given else f'no {_AUTO_STOP}'})"
+    message = f'{never}, so "{mode}" of {beside.where} has no effect' if beside else never
     edits = [Edit(place, str(mode))] if beside and not given else []
-    yield KEEPS_AWAKE.broken(place, f"expected {wanted}, got {got}", f'{_AUTO_STOP} = "{mode}"', *edits)
+    yield KEEPS_AWAKE.broken(place, message, f'{_AUTO_STOP} = "{mode}"', *edits)
 
 
 def _minimum(service: Service) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shell.check.addresses import judge_addresses
+from shell.check.addresses import addresses_in, judge_addresses
 from shell.errors import UsageError
 from tests.fuzz.target import Broken, kind, pure
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def _check(data: bytes) -> Hashable:
     try:
-        found = judge_addresses(data, "shop")
+        found = judge_addresses(addresses_in(data), "shop")
     except UsageError as error:
         if len(str(error)) > 500:  # it fits on a screen
             raise Broken(f"an error of {len(str(error))} characters") from error
