@@ -172,6 +172,8 @@ NO_KEYS = {  # read about or made up, with no place in fly.toml at all: what to 
     "allowed_public_ports": "take it out; which ports are open is said by [[services.ports]]",
     "script_checks": "take it out; use http_checks, tcp_checks or [checks]",
     "count": "take it out; `fly scale count` sets how many Machines there are",
+    "machines": "take it out; sizes belong in [[vm]], and `fly scale count` sets how many Machines there are",
+    "max_machines_running": "take it out; `fly scale count` sets how many Machines there are",
     "regions": "take it out; primary_region, `fly scale count --region` and `fly machine clone` place Machines",
 }
 ELSEWHERE_CALLED = {  # what the Machines API and older files call them

@@ -43,7 +43,7 @@ _SECRET_VALUES = {  # how the secrets of well-known kinds begin, and what they a
 _PUBLISHABLE = {"a Google key", "a JSON web token"}  # also what a page of the browser is given
 _MOST_CHARACTERS = 2000  # of a value: enough to tell, and no more work than that
 _PLAIN = {"", "0", "1", "true", "false", "on", "off", "yes", "no", "none"}
-_PLACE = re.compile(r"/\S*|\$\{?\w+\}?|<[^>]*>")  # a file that holds the secret, or a gap to fill in
+_PLACE = re.compile(r"/\S*|\$\{?\w+\}?|<[^>]*>|\{+[^{}]*\}+")  # a file that holds the secret, or a gap to fill in
 _WITHOUT_VALUE = re.compile(r"[a-z][a-z0-9+.-]*://[^\s:/@]*:(?:\$\{?\w+\}?|<[^>]*>)@", re.IGNORECASE)
 
 FLY_VARIABLE = warning(

@@ -44,7 +44,7 @@ def _of_table(values: Mapping[str, Any], section: str, where: str) -> Iterator[F
     for key, value in values.items():
         place = f"{where}.{key}" if where else key
         if key.lower() not in SECTIONS[section]:
-            yield from _unknown(key, section, place)
+            yield from _never_was(key, value, place) or _unknown(key, section, place)
             continue
         if not key.islower():
             yield KEY_CASE.broken(place, f"expected {key.lower()}, got {key:.60}", key.lower())
@@ -66,6 +66,13 @@ def _within(value: object, section: str, place: str) -> Iterator[Finding]:
                 yield from _of_table(item, section, f"{place}[{number}]")
 
 
+def _never_was(key: str, value: object, place: str) -> list[Finding]:
+    """Judge a key that many files have and flyctl does not know; an empty one, of an old template, asks for nothing."""
+    name = key.lower()
+    known = name in NO_KEYS and value not in ([], {}, "")
+    return [UNKNOWN_KEY.broken(place, f"fly.toml has no key {name}", NO_KEYS[name])] if known else []
+
+
 def _unknown(key: str, section: str, place: str) -> Iterator[Finding]:
     plain = key.lower().replace("-", "_")
     here = SECTIONS[section]
@@ -74,9 +81,7 @@ def _unknown(key: str, section: str, place: str) -> Iterator[Finding]:
     )
     homes = [] if meant else [name for name, keys in SECTIONS.items() if plain in keys and name != section]
     holder = f"[{section}]" if section else "the top of the file"
-    if plain in NO_KEYS:
-        yield UNKNOWN_KEY.broken(place, f"fly.toml has no key {plain}", NO_KEYS[plain])
-    elif meant:
+    if meant:
         yield UNKNOWN_KEY.broken(place, f"expected a key of {holder}, got {key:.60}", f"did you mean {meant[0]}?")
     elif homes:
         shown = " or ".join(f"[{name}]" if name else "the top of the file, before any [section]" for name in homes[:3])

@@ -176,15 +176,16 @@ def _unbound(subject: Subject) -> Iterator[Finding]:
         return
     if subject.is_blueprint and hello_port is not None:
         wrong = [service for service in services if service.internal_port not in _bound(service, port, hello_port)]
-        known = f"PORT {port} and HELLO_PORT {hello_port}"
+        known = f"PORT is {port}, HELLO_PORT is {hello_port}"
     else:
         doors = _http(services) or (services if len(services) == 1 else [])
         wrong = [] if any(service.internal_port == port for service in doors) else doors[:1]
-        known = f"PORT {port}"
+        known = f"PORT is {port}"
     for service in wrong:
-        message = f"expected a port that the service binds, {known}, got {service.internal_port}"
+        message = f"internal_port is {service.internal_port}, and {known}"
         wanted = port if hello_port is None or service in _http(services) else hello_port
-        fix = f"internal_port = {wanted}, or the same number in [env]"
+        either = "or the same number in [env]" if subject.is_blueprint else "if the app listens on PORT"
+        fix = f"internal_port = {wanted}, {either}"
         yield INTERNAL_PORT.broken(f"{service.where}.internal_port", message, fix)
 
 
