@@ -20,7 +20,7 @@ COMMANDS = {
     "watch": "show which Machines are up, and every change",
     "doctor": "find out why an app cannot be reached, and how to mend it",
     "check": "find in fly.toml and the app's addresses what breaks the app or exposes it",
-    "explain": "print what an id in the output of check means, and what to do",
+    "explain": "print what an id of check or a code of Fly Proxy means, and what to do",
     "completion": "print what makes the shell complete this command's words",
 }
 _PROGRAM = "flycast-probe"

@@ -12,8 +12,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from private_svc.config import SETTINGS
-from shell.check.catalog import document
 from shell.manual import manual
+from shell.pages import document
 
 PROJECT = Path(__file__).resolve().parents[1]
 README = PROJECT / "README.md"
@@ -66,7 +66,7 @@ def test_the_probe_s_page_is_what_its_parsers_say() -> None:
 
 def test_the_page_of_the_rules_is_what_explain_prints() -> None:
     written = (PROJECT / "docs" / "rules.md").read_text()
-    assert written == document(), "run: python -m shell.check.catalog > docs/rules.md"
+    assert written == document(), "run: python -m shell.pages > docs/rules.md"
 
 
 def help_of(module: str, *arguments: str) -> str:

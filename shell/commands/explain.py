@@ -1,4 +1,4 @@
-"""`explain`: what an id in the output of `check` means, and what to do."""
+"""`explain`: what an id in the output of `check`, or a code of Fly Proxy, means, and what to do."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 EPILOG = """\
 examples:
   flycast-probe explain force-https          how severe it is, why, and what to do
+  flycast-probe explain PM05                 a code of Fly Proxy, as `fly logs` shows it
   flycast-probe check --json | jq -r '.findings[].id' | xargs -n1 flycast-probe explain
 
 docs/rules.md has all of them.
@@ -21,22 +22,23 @@ docs/rules.md has all of them.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `explain` takes."""
-    parser.add_argument("id", nargs="?", metavar="ID", help="as `check` prints it in brackets (none: list all)")
+    parser.add_argument("id", nargs="?", metavar="ID", help="of `check` or `fly logs`, as in brackets (none: list all)")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the page of one rule, or every id; raise `UsageError` for an id that no rule has."""
+    """Print one page, or every id; raise `UsageError` for an id that has no page."""
     from difflib import get_close_matches  # noqa: PLC0415 - no other command needs it before its first answer
 
-    from shell.check.catalog import RULES, page_of  # noqa: PLC0415 - it imports every rule
+    from shell.pages import PAGES  # noqa: PLC0415 - it imports every rule
 
     if options.id is None:
-        print(*RULES, sep="\n")
+        print(*PAGES, sep="\n")
         return WELL
+    ids = {name.lower(): name for name in PAGES}
     wanted = options.id.strip("[]").lower()
-    if wanted not in RULES:
-        near = get_close_matches(wanted, RULES, 1)
-        hint = f"did you mean {near[0]}?" if near else "`flycast-probe explain` lists them"
-        raise UsageError(f"expected the id of a rule, got {options.id!r:.60}; {hint}")
-    print(page_of(RULES[wanted]).removeprefix("## "), end="")
+    if wanted not in ids:
+        near = get_close_matches(wanted, ids, 1)
+        hint = f"did you mean {ids[near[0]]}?" if near else "`flycast-probe explain` lists them"
+        raise UsageError(f"expected the id of a rule or a code of Fly Proxy, got {options.id!r:.60}; {hint}")
+    print(PAGES[ids[wanted]].removeprefix("## "), end="")
     return WELL
