@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING
 
 from shell.check.finding import Scope, error, warning
 from shell.check.kind_of_app import KindOfApp, kind_of_app
-from shell.check.rules import checks, durations, environment, keys, leaving, load, machine, ports, sleeping, ways_in
+from shell.check.rules import (
+    checks,
+    durations,
+    environment,
+    keys,
+    launch,
+    leaving,
+    load,
+    machine,
+    ports,
+    sleeping,
+    ways_in,
+)
 from shell.check.subject import Subject
 from shell.errors import UsageError
 from shell.flytoml import FlyTomlError, ShapeError, document
@@ -30,7 +42,7 @@ if TYPE_CHECKING:
     from shell.flytoml import Document
     from shell.flytoml.verdict import Said, Verdict
 
-_FAMILIES = (ways_in, ports, sleeping, load, leaving, durations, checks, environment, machine, keys)
+_FAMILIES = (ways_in, ports, sleeping, load, leaving, durations, checks, environment, launch, machine, keys)
 FLYCTL = error(
     "flyctl",
     "flyctl refuses the file: neither `fly launch` nor `fly deploy` gets past it.",

@@ -24,6 +24,8 @@ BROKEN = {  # of the files that `fly config validate` accepts, those that a depl
     "070-svc-dup-port.toml": {"port-clash"},
     "111-vm-bad-size.toml": {"vm-size"},
     "112-vm-bad-size2.toml": {"vm-size"},
+    "122-vm-cpu-kind-bad.toml": {"vm-size"},
+    "131-mount-nodest.toml": {"mount-destination"},
     "197-appname-upper.toml": {"app-name"},
     "208-autostop-service-level-mismatch.toml": {"autostop-without-autostart"},
 }
