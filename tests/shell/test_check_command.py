@@ -193,12 +193,12 @@ def test_json_has_flyctl_s_own_verdict(
 
 
 def test_json_of_a_fix_holds_the_diff_and_what_is_left(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
-    write(BAD.replace("8080", "0"))
+    write(BAD.replace("8080", "22"))
     assert main(["check", "--fix", "--format", "json"]) == 1
     record = json.loads(capsys.readouterr().out)
     assert "+force_https = false  # why not" in record["diff"]
     (finding,) = record["findings"]
-    assert finding["id"] == "internal-port-missing"
+    assert finding["id"] == "ssh-port"
     assert (finding["line"], finding["severity"], finding["fixable"]) == (4, "error", False)
 
 

@@ -15,7 +15,6 @@ HERE = Path(__file__).parent
 CORPUS = HERE / "flytoml_corpus"
 OUTCOMES = json.loads((CORPUS / "outcomes.json").read_text(encoding="utf-8"))
 BROKEN = {  # of the files that `fly config validate` accepts, those that a deploy refuses or that nobody can reach
-    "010-http-no-port.toml": {"internal-port-missing"},
     "015-http-port-neg.toml": {"port-range"},
     "016-http-port-huge.toml": {"port-range"},
     "054-svc-badproto.toml": {"unknown-protocol"},

@@ -1,7 +1,7 @@
 """Whether the ports that clients dial lead to a port that is bound.
 
 Rules (docs/fly.md, "fly.toml": flyctl checks none of this)
-- Ports are 1 to 65535; flyctl takes an `internal_port` that is not there for 0.
+- Ports are 1 to 65535; flyctl takes an `internal_port` that is not there for 0, where Fly's page says 8080.
 - Two services of a Machine cannot have one port of one protocol; `[http_service]` has 80 and 443. Two process groups
   can: then Fly Proxy sends a caller to a Machine of either.
 - Fly Proxy never rewrites the port of a datagram. Fly's own SSH server has port 22 of every Machine.
@@ -28,8 +28,9 @@ _SSH = 22
 
 INTERNAL_PORT_MISSING = error(
     "internal-port-missing",
-    "flyctl takes it for 0, so Fly Proxy dials a port that nobody can bind.",
+    "flyctl takes it for 0, a port that nobody can bind, though Fly's page says that the default is 8080.",
     "Set internal_port to the port that the app listens on.",
+    Scope.BLUEPRINT,
 )
 INTERNAL_PORT = error(
     "internal-port",

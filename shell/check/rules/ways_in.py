@@ -59,6 +59,11 @@ UNKNOWN_HANDLER = error(
     "flyctl lets it pass, and Fly Proxy does not do what you meant.",
     "Name a handler that exists, or none for raw TCP.",
 )
+TCP_HANDLER = warning(
+    "tcp-handler",
+    "Fly's page knows no handler of this name: bytes pass unchanged where there is no handler.",
+    "Write handlers = [], or leave handlers out.",
+)
 UNKNOWN_PROTOCOL = error(
     "unknown-protocol",
     "flyctl lets it pass, and Fly Proxy has no such service to offer.",
@@ -88,6 +93,7 @@ RULES = (
     NO_SERVICE,
     NO_PORTS,
     UNKNOWN_HANDLER,
+    TCP_HANDLER,
     UNKNOWN_PROTOCOL,
     UDP_HANDLERS,
     PROXY_PROTO,
@@ -135,7 +141,9 @@ def _of_entry(subject: Subject, service: Service, port: Port) -> Iterator[Findin
     place = f"{port.where}.handlers"
     datagrams = service.protocol.lower() == "udp"
     for handler in () if datagrams else handlers:
-        if handler not in HANDLERS:
+        if handler == "tcp":
+            yield TCP_HANDLER.broken(place, "there is no tcp handler", "handlers = []")
+        elif handler not in HANDLERS:
             message = f"expected handlers out of {_list(HANDLERS)}, got {handler!r:.60}"
             yield UNKNOWN_HANDLER.broken(place, message, "name a handler that exists, or none for raw TCP")
     if handlers and datagrams:
