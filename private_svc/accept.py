@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import _socket
 import asyncio
 import contextlib
 import errno
 import logging
 import socket
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from private_svc import logs
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
         def remove_reader(self, fd: socket.socket, /) -> object:
             """Stop, if it was begun."""
 
+
+Socket = TypeVar("Socket", bound=_socket.socket)
 
 HANDSHAKE_SECONDS = 0.005  # for callers whose handshake was under way when the end began
 MORE_THAN_QUEUED = 65536  # ends the loop; no listening queue is longer
@@ -56,14 +59,14 @@ ONLY_WITH_ACK = (  # linux/bpf_common.h; byte 13 of a TCP header has its flags (
 )
 
 
-class Acceptor:
+class Acceptor(Generic[Socket]):
     """Hand every connection of one listening socket to `take`, at most `limit` open at a time.
 
-    `take` gets the connection and the peer's address as accept returned it, because getpeername fails once the caller
-    has reset the connection. Whoever took a connection calls `released()` once it is closed. At the limit, and when the
-    system has no more file descriptors, `make_room` is asked to close a connection without a request in flight, which
-    may take effect one turn of the event loop later; it returns False when every connection is in use. Then callers
-    wait in the kernel's queue.
+    `take` gets the connection, as a `socket_type`, and the peer's address as accept returned it, because getpeername
+    fails once the caller has reset the connection. Whoever took a connection calls `released()` once it is closed. At
+    the limit, and when the system has no more file descriptors, `make_room` is asked to close a connection without a
+    request in flight, which may take effect one turn of the event loop later; it returns False when every connection
+    is in use. Then callers wait in the kernel's queue.
     """
 
     def __init__(
@@ -71,10 +74,11 @@ class Acceptor:
         loop: asyncio.AbstractEventLoop,
         readers: Readers,
         listening: socket.socket,
-        take: Callable[[socket.socket, Address], None],
+        take: Callable[[Socket, Address], None],
         make_room: Callable[[], bool],
         *,
         limit: int,
+        socket_type: type[Socket],
     ) -> None:
         self._loop = loop
         self._readers = readers
@@ -82,6 +86,7 @@ class Acceptor:
         self._take = take
         self._make_room = make_room
         self._limit = limit
+        self._socket_type = socket_type
         self._kind = listening.family, listening.type, listening.proto
         self._open = 0
         self._log_limit = logs.RateLimit(NO_ROOM_LOG_SECONDS)
@@ -144,8 +149,8 @@ class Acceptor:
                 return True
             raise
         self._open += 1
-        # What `socket.accept` does, but for looking up two enums each time, which is a twentieth of a hello.
-        self._take(socket.socket(*self._kind, fd), address)
+        # What `socket.accept` does, without looking up two enums each time, which is a twentieth of a hello.
+        self._take(self._socket_type(*self._kind, fd), address)
         return True
 
     def _can_make_room(self, error: OSError) -> bool:

@@ -7,16 +7,16 @@
 
 Closing a socket with unread bytes in it makes the kernel send RST, which can destroy the answer on its way (RFC 1122
 section 4.2.2.13; RFC 2525 section 2.17). So: send, close our half, read and throw away until the client closes its
-half or the time is up. `Words` are said on plain sockets in one epoll set, because they are over before a stream would
-be set up. The listening socket is in that set, too: arrivals and endings are seen to in the same turn of the loop.
+half or the time is up. `Words` are sent on plain sockets in one epoll set, in
+which the listening socket is, too: they are over before a stream would be set up.
 """
 
 from __future__ import annotations
 
+import _socket  # what `socket` is made of, without its enums: they take a tenth of a hello
 import asyncio
 import logging
 import select
-import socket
 from typing import TYPE_CHECKING
 
 from private_svc import logs
@@ -26,6 +26,7 @@ from private_svc.ingress import Ingress, refused
 from private_svc.words import Words
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from private_svc.accept import Address
@@ -41,8 +42,8 @@ POLLS_PER_WAKE_UP = 4  # each for at most SOCKETS_PER_POLL sockets; then other w
 SOCKETS_PER_POLL = 64
 LOG_SECONDS = 60.0
 SEND_PREFACES = 'handlers = ["proxy_proto"] for this port in fly.toml, or HELLO_PROXY_PROTOCOL=off'
-NO_WAITING = int(socket.MSG_DONTWAIT)  # as good as setblocking(False), without asking the kernel for it
-WITH_MORE_TO_COME = int(socket.MSG_MORE) | NO_WAITING  # so that the words and FIN leave in one packet
+NO_WAITING = _socket.MSG_DONTWAIT  # as good as setblocking(False), without asking the kernel for it
+WITH_MORE_TO_COME = _socket.MSG_MORE | _socket.MSG_DONTWAIT  # so that the words and FIN leave in one packet
 
 
 class Guest:
@@ -50,7 +51,7 @@ class Guest:
 
     __slots__ = ("closes_at_s", "connection", "ends", "preface", "visit")
 
-    def __init__(self, connection: socket.socket, ends: tuple[str, str], visit: Visit, closes_at_s: float) -> None:
+    def __init__(self, connection: _socket.socket, ends: tuple[str, str], visit: Visit, closes_at_s: float) -> None:
         self.connection = connection
         self.ends = ends  # the peer's address and ours
         self.visit = visit
@@ -74,7 +75,9 @@ class RawPort:
         self._context = context
         self._activity = context.activity
         self._close_seconds = close_seconds
-        self._acceptor = Acceptor(loop, self, listening, self._take, self._make_room, limit=open_at_most)
+        self._acceptor = Acceptor(
+            loop, self, listening, self._take, self._make_room, limit=open_at_most, socket_type=_socket.socket
+        )
         self._guests: dict[int, Guest] = {}  # by file descriptor, the oldest first
         self._timer: asyncio.TimerHandle | None = None  # for the guest who is here longest
         self._readable = select.epoll()
@@ -84,11 +87,9 @@ class RawPort:
         self._refused = refused(private_only=context.config.private_only, on_fly=context.machine.app_name is not None)
         self._expects_prefaces = context.config.hello_proxy_protocol
         self._log_limit = logs.RateLimit(LOG_SECONDS)
-        self._words = b""
+        self._words = handler.content if isinstance(handler, Words) else b""
         self._sessions: Sessions | None = None
-        if isinstance(handler, Words):
-            self._words = handler.content
-        else:
+        if not isinstance(handler, Words):
             from private_svc.sessions import Sessions  # noqa: PLC0415 - needed where RAW names a handler
 
             self._sessions = Sessions(loop, handler, self._gone)
@@ -136,7 +137,7 @@ class RawPort:
         self._readable.close()
         return cut
 
-    def _take(self, connection: socket.socket, address: Address) -> None:
+    def _take(self, connection: _socket.socket, address: Address) -> None:
         self._context.boot.stamp("first_accept")
         ends = address[0], connection.getsockname()[0]
         caller = self._context.who(*ends, ())
@@ -150,7 +151,7 @@ class RawPort:
             connection.close()
             self._acceptor.released()
 
-    def _keep(self, connection: socket.socket, ends: tuple[str, str], visit: Visit, preface: bytes | None) -> None:
+    def _keep(self, connection: _socket.socket, ends: tuple[str, str], visit: Visit, preface: bytes | None) -> None:
         """Look after a connection until it ends or its time is up."""
         guest = Guest(connection, ends, visit, self._loop.time() + self._close_seconds)
         guest.preface = preface
@@ -160,22 +161,22 @@ class RawPort:
             self._timer = self._loop.call_at(guest.closes_at_s, self._close_overdue)
         self._readable.register(fd, select.EPOLLIN)
 
-    def _answer(self, connection: socket.socket, caller: Caller) -> bool:
+    def _answer(self, connection: _socket.socket, caller: Caller) -> bool:
         """Send the words, unless the caller is refused, and close our half; return False when the caller has gone."""
         if caller.ingress in self._refused:
             self._context.exposure.refuse(caller)
             return self._say(connection, caller, Greeted.REFUSED)
         return self._say(connection, caller, Greeted.GREETED, self._words)
 
-    def _say(self, connection: socket.socket, caller: Caller, outcome: Greeted, words: bytes = b"") -> bool:
+    def _say(self, connection: _socket.socket, caller: Caller, outcome: Greeted, words: bytes = b"") -> bool:
         try:
             if words:
                 connection.send(words, WITH_MORE_TO_COME)
-            connection.shutdown(socket.SHUT_WR)
+            connection.shutdown(_socket.SHUT_WR)
         except OSError:
             return False
         self._context.boot.stamp("first_response")
-        self._count(caller, outcome)
+        self._activity.hellos[caller.ingress, outcome] += 1
         return True
 
     def _answered(self, visit: Visit) -> Visit:
@@ -185,8 +186,8 @@ class RawPort:
             self._activity.begin(visit, "hello", is_work=ingress is not Ingress.PLATFORM)
         return visit
 
-    def _begin_session(self, sessions: Sessions, connection: socket.socket, visit: Visit) -> None:
-        self._count(visit.caller, Greeted.GREETED)
+    def _begin_session(self, sessions: Sessions, connection: _socket.socket, visit: Visit) -> None:
+        self._activity.hellos[visit.caller.ingress, Greeted.GREETED] += 1
         self._activity.begin(visit, "session", is_work=True)
         sessions.begin(connection, visit)
         self._context.boot.stamp("first_response")
@@ -218,13 +219,13 @@ class RawPort:
     def _read_on(self, fd: int, guest: Guest, so_far: bytes) -> None:
         """Read more of the preface, and not a byte of what follows it; act on it once it is complete."""
         try:
-            arrived = guest.connection.recv(self._preface.AT_MOST, socket.MSG_PEEK | NO_WAITING)
+            arrived = guest.connection.recv(self._preface.AT_MOST, _socket.MSG_PEEK | NO_WAITING)
         except BlockingIOError:
             return
         except OSError:
             arrived = b""
         if not arrived:  # a health check connects and goes; it sends no preface
-            self._count(guest.visit.caller, Greeted.NO_PREFACE)
+            self._activity.hellos[guest.visit.caller.ingress, Greeted.NO_PREFACE] += 1
             self._close(fd)
             return
         try:
@@ -260,9 +261,6 @@ class RawPort:
         else:
             self._close(fd)
 
-    def _count(self, caller: Caller, outcome: Greeted) -> None:
-        self._activity.hellos[caller.ingress, outcome] += 1
-
     def _close_overdue(self) -> None:
         """Close the guests whose time is up; a guest that came later has a later time."""
         self._timer = None
@@ -272,7 +270,7 @@ class RawPort:
                 self._timer = self._loop.call_at(guest.closes_at_s, self._close_overdue)
                 return
             if guest.preface is not None:
-                self._count(guest.visit.caller, Greeted.NO_PREFACE)
+                self._activity.hellos[guest.visit.caller.ingress, Greeted.NO_PREFACE] += 1
             self._close(fd)
 
     def _make_room(self) -> bool:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 from private_svc import logs
 
 if TYPE_CHECKING:
+    import _socket
     from collections.abc import Awaitable, Callable
 
     from private_svc.activity import Visit
@@ -55,7 +56,7 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._open)
 
-    def begin(self, accepted: socket.socket, visit: Visit) -> None:
+    def begin(self, accepted: _socket.socket, visit: Visit) -> None:
         """Let the handler talk to a caller."""
         session = self._kind(self._loop, self._handler, accepted, visit)
         task = self._loop.create_task(session.run())
@@ -84,7 +85,7 @@ class Session(ABC):
     """One connection in the hands of the handler."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, handler: Callable[..., Any], accepted: socket.socket, visit: Visit
+        self, loop: asyncio.AbstractEventLoop, handler: Callable[..., Any], accepted: _socket.socket, visit: Visit
     ) -> None:
         self.visit = visit
         self.finished: asyncio.Future[None] = loop.create_future()  # the handler has no more to do or to say
@@ -136,7 +137,7 @@ class StreamSession(Session):
     """A session of `async def handle(reader, writer, caller)`."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, handler: Callable[..., Any], accepted: socket.socket, visit: Visit
+        self, loop: asyncio.AbstractEventLoop, handler: Callable[..., Any], accepted: _socket.socket, visit: Visit
     ) -> None:
         super().__init__(loop, handler, accepted, visit)
         self._reader = asyncio.StreamReader(loop=loop)
@@ -234,7 +235,7 @@ class ProtocolSession(Session):
 class Connection(socket.socket):
     """A socket that tells when the event loop closes it: the end of a connection, whatever protocol it has by then."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, accepted: socket.socket) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, accepted: _socket.socket) -> None:
         super().__init__(accepted.family, accepted.type, accepted.proto, accepted.detach())
         self.closed: asyncio.Future[None] = loop.create_future()
 

@@ -46,9 +46,11 @@ class Connections:
         self.context = context
         self.caller_seconds = caller_seconds
         self._name = name
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self._server = server
-        self._acceptor = Acceptor(self._loop, self._loop, listening, self._take, self._make_room, limit=open_at_most)
+        self._acceptor = Acceptor(
+            loop, loop, listening, self._take, self._make_room, limit=open_at_most, socket_type=socket.socket
+        )
         # Each connection inherits it: the kernel gives up on a caller that takes nothing for so long (tcp(7)).
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(caller_seconds * 1000))
         self._open: dict[Connection, asyncio.Task[object]] = {}  # the oldest first

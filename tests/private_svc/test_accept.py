@@ -70,7 +70,8 @@ async def test_out_of_file_descriptors_it_waits_says_so_once_and_goes_on(
 ) -> None:
     taken = Taken()
     listening.failures = [errno.EMFILE, errno.ENFILE]
-    acceptor = Acceptor(asyncio.get_running_loop(), asyncio.get_running_loop(), listening, taken, no_room, limit=9)
+    loop = asyncio.get_running_loop()
+    acceptor = Acceptor(loop, loop, listening, taken, no_room, limit=9, socket_type=socket.socket)
     acceptor.start()
     with socket.create_connection(listening.getsockname()):
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -84,7 +85,8 @@ async def test_out_of_file_descriptors_it_waits_says_so_once_and_goes_on(
 async def test_a_caller_that_has_gone_again_does_not_hold_up_the_next(listening: Failing, number: int) -> None:
     taken = Taken()
     listening.failures = [number] * 3
-    acceptor = Acceptor(asyncio.get_running_loop(), asyncio.get_running_loop(), listening, taken, no_room, limit=9)
+    loop = asyncio.get_running_loop()
+    acceptor = Acceptor(loop, loop, listening, taken, no_room, limit=9, socket_type=socket.socket)
     with socket.create_connection(listening.getsockname()):
         await acceptor.finish()
     assert len(taken.connections) == 1
@@ -94,7 +96,7 @@ async def test_a_caller_that_has_gone_again_does_not_hold_up_the_next(listening:
 async def test_an_error_of_the_listening_socket_itself_is_not_retried(listening: Failing) -> None:
     listening.failures = [errno.EINVAL]
     loop = asyncio.get_running_loop()
-    acceptor = Acceptor(loop, loop, listening, Taken(), no_room, limit=9)
+    acceptor = Acceptor(loop, loop, listening, Taken(), no_room, limit=9, socket_type=socket.socket)
     with pytest.raises(OSError, match="Invalid argument"):
         await acceptor.finish()
 
@@ -103,7 +105,8 @@ async def test_finishing_takes_everybody_who_is_queued_whatever_the_limit_and_ma
     listening: Failing,
 ) -> None:
     taken = Taken()
-    acceptor = Acceptor(asyncio.get_running_loop(), asyncio.get_running_loop(), listening, taken, no_room, limit=1)
+    loop = asyncio.get_running_loop()
+    acceptor = Acceptor(loop, loop, listening, taken, no_room, limit=1, socket_type=socket.socket)
     acceptor.start()
     callers = [socket.create_connection(listening.getsockname()) for _ in range(50)]
     await acceptor.finish()
@@ -119,7 +122,7 @@ async def test_a_caller_that_has_reset_its_connection_still_has_the_address_it_c
     with socket.create_connection(listening.getsockname()) as caller:
         address = caller.getsockname()
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    await Acceptor(loop, loop, listening, taken, no_room, limit=9).finish()
+    await Acceptor(loop, loop, listening, taken, no_room, limit=9, socket_type=socket.socket).finish()
     with pytest.raises(OSError, match="not connected"):
         taken.connections[0].getpeername()
     assert taken.addresses == [address]
@@ -137,7 +140,7 @@ async def test_out_of_file_descriptors_idle_connections_are_closed_for_a_newcome
         return bool(idle and idle.pop())
 
     loop = asyncio.get_running_loop()
-    acceptor = Acceptor(loop, loop, listening, taken, make_room, limit=9)
+    acceptor = Acceptor(loop, loop, listening, taken, make_room, limit=9, socket_type=socket.socket)
     listening.failures = [errno.EMFILE] * 3
     with socket.create_connection(listening.getsockname()):
         if not is_leaving:
