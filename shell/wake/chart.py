@@ -88,7 +88,7 @@ def _bars(woken: list[Sample], top: float) -> list[str]:
     scale = scale_for(max(sample.timed.total_ms for sample in shown), _LENGTH)
     more = f", the first {len(shown)} of {len(woken)}" if len(woken) > len(shown) else ""
     first = top + 14
-    drawn = [_text(24, top, f"waking from sleep, ms{more}"), *_legend(shown, top), *_grid(scale, first, len(shown))]
+    drawn = [_text(24, top, f"waking, ms{more}"), *_legend(shown, top), *_grid(scale, first, len(shown))]
     for n, sample in enumerate(shown):
         drawn += _bar(sample, scale, first + n * _ROW)
     return drawn

@@ -87,7 +87,7 @@ def test_many_requests_stay_a_small_picture_that_says_what_is_missing() -> None:
     warm = [sample(Kind.WARM, n / 1000) for n in range(20_000)]
     outcome = Outcome(Plan(Target("shop")), (Cycle(0.0, (*cold, *warm)),))
     assert len(chart_of(outcome, NOON)) < 100_000
-    assert "waking from sleep, ms, the first 40 of 500" in texts(drawn(*cold))
+    assert "waking, ms, the first 40 of 500" in texts(drawn(*cold))
 
 
 def test_hostile_text_is_escaped() -> None:
