@@ -17,11 +17,14 @@ What is remembered of callers is bounded in number and in size: no header value 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache, partial
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
@@ -60,28 +63,31 @@ class Here:
     own_addresses: frozenset[IPAddress] = frozenset()
 
 
-Classifier = Callable[[str, str, tuple[str, ...]], Caller]
+class Classifier:
+    """Tells the callers of this Machine apart."""
 
+    def __init__(self, here: Here) -> None:
+        self._here = here
+        self._peers: dict[str, Caller] = {}  # the first of them is forgotten first
 
-def classifier(here: Here) -> Classifier:
-    """Return the function that classifies the callers of this Machine; recent peers and clients are remembered.
+    def of_peer(self, peer: str, getsockname: Callable[[], tuple[str, ...]]) -> Caller:
+        """Return the caller as the socket alone tells; our own end of it is looked at once for each peer."""
+        caller = self._peers.get(peer)
+        if caller is None:
+            caller = self._peers[peer] = of_peer(peer, getsockname()[0], self._here)
+            if len(self._peers) > CALLERS_REMEMBERED:
+                del self._peers[next(iter(self._peers))]
+        return caller
 
-    It takes the address of the peer and our own, and every value of Fly-Client-IP.
-    """
-    by_peer = lru_cache(CALLERS_REMEMBERED)(partial(of_peer, here=here))
-    behind_proxy = lru_cache(CALLERS_REMEMBERED)(of_client)
-
-    def who(peer: str, local: str, fly_client_ip: tuple[str, ...]) -> Caller:
-        caller = by_peer(peer, local)
+    def behind(self, caller: Caller, fly_client_ip: tuple[str, ...]) -> Caller:
+        """Return the caller for whom `caller` speaks, given every value of the header."""
         if caller.ingress is not Ingress.PLATFORM or not fly_client_ip:
             return caller
-        return behind_proxy(caller.client, _only(fly_client_ip))
-
-    return who
+        return of_client(caller.client, _only(fly_client_ip))
 
 
 def of_peer(peer: str, local: str, here: Here) -> Caller:
-    """Return the caller as the socket alone tells, from `peer` to `local`."""
+    """Return the caller whose socket runs from `peer` to `local`."""
     address = parse(peer)
     if address is None:
         return Caller(Ingress.UNKNOWN, peer)
@@ -92,6 +98,7 @@ def of_peer(peer: str, local: str, here: Here) -> Caller:
     return Caller(Ingress.SIX_PN if address in SIX_PN else Ingress.UNKNOWN, str(address))
 
 
+@lru_cache(CALLERS_REMEMBERED)
 def of_client(peer: str, fly_client_ip: str) -> Caller:
     """Return the caller for whom `peer`, on Fly's host side, says `fly_client_ip`."""
     client = parse(fly_client_ip)

@@ -186,7 +186,7 @@ def _context(config: Config, machine: Machine, boot: Boot, listeners: tuple[List
     )
     activity = Activity()
     exposure = Exposure(machine.app_name, activity)
-    return Context(config, machine, boot, listeners, ingress.classifier(here), activity, exposure, Awake())
+    return Context(config, machine, boot, listeners, ingress.Classifier(here), activity, exposure, Awake())
 
 
 def _directory(app_name: str | None) -> Directory | None:

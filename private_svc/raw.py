@@ -49,11 +49,10 @@ WITH_MORE_TO_COME = _socket.MSG_MORE | _socket.MSG_DONTWAIT  # so that the words
 class Guest:
     """One open connection that this module looks after, until it ends or becomes a session."""
 
-    __slots__ = ("closes_at_s", "connection", "ends", "preface", "visit")
+    __slots__ = ("closes_at_s", "connection", "preface", "visit")
 
-    def __init__(self, connection: _socket.socket, ends: tuple[str, str], visit: Visit, closes_at_s: float) -> None:
+    def __init__(self, connection: _socket.socket, visit: Visit, closes_at_s: float) -> None:
         self.connection = connection
-        self.ends = ends  # the peer's address and ours
         self.visit = visit
         self.closes_at_s = closes_at_s  # at the latest
         self.preface: bytes | None = None  # what has arrived of it; None when none is waited for
@@ -139,21 +138,20 @@ class RawPort:
 
     def _take(self, connection: _socket.socket, address: Address) -> None:
         self._context.boot.stamp("first_accept")
-        ends = address[0], connection.getsockname()[0]
-        caller = self._context.who(*ends, ())
+        caller = self._context.who.of_peer(address[0], connection.getsockname)
         if caller.ingress is Ingress.PLATFORM and self._expects_prefaces:
-            self._keep(connection, ends, self._activity.arrive("hello", caller), b"")
+            self._keep(connection, self._activity.arrive("hello", caller), b"")
         elif self._sessions is not None and caller.ingress not in self._refused:
             self._begin_session(self._sessions, connection, self._activity.arrive("hello", caller))
         elif self._answer(connection, caller):  # before the accounts are kept: the caller reads it meanwhile
-            self._keep(connection, ends, self._answered(self._activity.arrive("hello", caller)), None)
+            self._keep(connection, self._answered(self._activity.arrive("hello", caller)), None)
         else:
             connection.close()
             self._acceptor.released()
 
-    def _keep(self, connection: _socket.socket, ends: tuple[str, str], visit: Visit, preface: bytes | None) -> None:
+    def _keep(self, connection: _socket.socket, visit: Visit, preface: bytes | None) -> None:
         """Look after a connection until it ends or its time is up."""
-        guest = Guest(connection, ends, visit, self._loop.time() + self._close_seconds)
+        guest = Guest(connection, visit, self._loop.time() + self._close_seconds)
         guest.preface = preface
         fd = connection.fileno()
         self._guests[fd] = guest
@@ -243,7 +241,7 @@ class RawPort:
             return
         preface, size = found
         guest.connection.recv(size - len(so_far), NO_WAITING)
-        caller = self._context.who(*guest.ends, (preface.source,) if preface.source else ())
+        caller = self._context.who.behind(guest.visit.caller, (preface.source,) if preface.source else ())
         if caller.ingress is Ingress.PUBLIC:
             self._context.exposure.through(preface.destination)
         self._welcome(fd, guest, caller)

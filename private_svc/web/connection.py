@@ -56,16 +56,16 @@ class Owner(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """One HTTP connection, between its transport and aiohttp's `handler`; accept returned its `peer`."""
+    """One HTTP connection, between its transport and aiohttp's `handler`."""
 
     transport: asyncio.Transport
 
-    def __init__(self, handler: asyncio.Protocol, owner: Owner, visit: Visit, peer: str, local: str) -> None:
+    def __init__(self, handler: asyncio.Protocol, owner: Owner, visit: Visit) -> None:
         self._loop = asyncio.get_running_loop()
         self._handler = handler
         self._owner = owner
         self.visit = visit
-        self._ends = (peer, local)
+        self._peer = visit.caller  # whoever is behind it
         self.state = State.IDLE
         self._deadline_s = NEVER
         self._timer: asyncio.TimerHandle | None = None  # due at the deadline, or before it
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
 
     def caller(self, fly_client_ip: tuple[str, ...]) -> Caller:
         """Return who is connected, given every value of a request's Fly-Client-IP."""
-        return self._owner.context.who(*self._ends, fly_client_ip)
+        return self._owner.context.who.behind(self._peer, fly_client_ip)
 
     def request_began(self, caller: Caller, doing: str) -> None:
         """Note who sent the request in flight, and what they wait for; it is no work yet."""

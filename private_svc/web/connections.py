@@ -129,10 +129,10 @@ class Connections:
 
     def _take(self, accepted: socket.socket, address: Address) -> None:
         self.context.boot.stamp("first_accept")
-        peer, local = address[0], accepted.getsockname()[0]
-        visit = self.context.activity.arrive(self._name, self.context.who(peer, local, ()))
+        caller = self.context.who.of_peer(address[0], accepted.getsockname)
+        visit = self.context.activity.arrive(self._name, caller)
         handler = Handler(self._server, self.context)
-        connection = handler.connection = Connection(handler, self, visit, peer, local)
+        connection = handler.connection = Connection(handler, self, visit)
         self._open[connection] = self._loop.create_task(
             self._loop.connect_accepted_socket(lambda: connection, accepted)
         )

@@ -12,13 +12,13 @@ from private_svc.awake import Awake
 from private_svc.boot import Boot, clock
 from private_svc.context import Context
 from private_svc.exposure import Exposure
-from private_svc.ingress import Here, classifier
+from private_svc.ingress import Classifier, Here
 from private_svc.machine import whoami
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from private_svc.ingress import Caller, Classifier
+    from private_svc.ingress import Caller
 
 PLATFORM = "172.16.0.0/12"
 HERE = Here((ip_network(PLATFORM),))
@@ -30,14 +30,15 @@ FLY = {
 }
 
 
-def seen_as(peer: str, platform_networks: str = PLATFORM) -> Classifier:
-    """Return a classifier to which every caller seems to come from `peer`."""
-    classify = classifier(Here(tuple(map(ip_network, platform_networks.split(",")))))
+class SeenAs(Classifier):
+    """Every caller seems to come from one peer."""
 
-    def who(_: str, local: str, fly_client_ip: tuple[str, ...]) -> Caller:
-        return classify(peer, local, fly_client_ip)
+    def __init__(self, peer: str, platform_networks: str = PLATFORM) -> None:
+        super().__init__(Here(tuple(map(ip_network, platform_networks.split(",")))))
+        self._peer = peer
 
-    return who
+    def of_peer(self, _: str, getsockname: Callable[[], tuple[str, ...]]) -> Caller:
+        return super().of_peer(self._peer, getsockname)
 
 
 def context(
@@ -49,4 +50,4 @@ def context(
     activity = Activity()
     machine = whoami(fly)
     exposure = Exposure(machine.app_name, activity)
-    return Context(config.read(settings), machine, boot, (), who or classifier(HERE), activity, exposure, Awake())
+    return Context(config.read(settings), machine, boot, (), who or Classifier(HERE), activity, exposure, Awake())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from private_svc.raw import RawPort
-from tests.private_svc.making import FLY, context, seen_as
+from tests.private_svc.making import FLY, SeenAs, context
 from tests.private_svc.process import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Port:
     """A raw port whose callers all seem to come from one peer."""
 
     def __init__(self, handler: Handler, peer: str, settings: dict[str, str], open_at_most: int = 100) -> None:
-        self.context = context(seen_as(peer), fly=FLY, **settings)
+        self.context = context(SeenAs(peer), fly=FLY, **settings)
         self.activity = self.context.activity
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._listening.setblocking(False)

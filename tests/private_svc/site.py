@@ -13,7 +13,7 @@ from aiohttp import web
 from private_svc.departure import Departure
 from private_svc.suspend import Suspender
 from private_svc.web.admin import Admin
-from tests.private_svc.making import FLY, PLATFORM, context, seen_as
+from tests.private_svc.making import FLY, PLATFORM, SeenAs, context
 from tests.private_svc.process import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Site:
         api: str = "/nowhere/api",
         fly: Mapping[str, str] = MappingProxyType(FLY),
     ) -> None:
-        self.context = context(seen_as(peer, settings.get("PLATFORM_NETWORKS", PLATFORM)), fly=fly, **settings)
+        self.context = context(SeenAs(peer, settings.get("PLATFORM_NETWORKS", PLATFORM)), fly=fly, **settings)
         self.activity = self.context.activity
         self.departure = Departure()
         self.suspender = Suspender(self.context.machine, api)

@@ -34,8 +34,8 @@ def connected() -> tuple[Connection, Handler]:
     made = context()
     handler = Handler()
     listener = SimpleNamespace(context=made, caller_seconds=60.0, is_leaving=False, moved=lambda _: None)
-    visit = made.activity.arrive("admin", made.who("::1", "::1", ()))
-    connection = Connection(handler, cast("Owner", listener), visit, "::1", "::1")
+    visit = made.activity.arrive("admin", made.who.of_peer("::1", lambda: ("::1",)))
+    connection = Connection(handler, cast("Owner", listener), visit)
     transport = SimpleNamespace(
         set_write_buffer_limits=lambda **_: None, get_extra_info=lambda _: None, resume_reading=lambda: None
     )

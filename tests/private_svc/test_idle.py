@@ -19,7 +19,7 @@ from private_svc.ingress import Caller, Ingress
 from private_svc.raw import RawPort
 from private_svc.web.scrape import Scrape
 from private_svc.words import HELLO
-from tests.private_svc.making import context, seen_as
+from tests.private_svc.making import SeenAs, context
 from tests.private_svc.process import PATIENCE_SECONDS, service
 from tests.private_svc.site import PROXY, site
 
@@ -118,7 +118,7 @@ async def test_a_request_in_flight_is_work_until_its_answer_is_out() -> None:
 
 @pytest.mark.parametrize(("peer", "is_work"), [("fdaa:0:18::9", True), ("::1", True), (PROXY, False)])
 async def test_a_hello_is_work_unless_it_may_be_a_health_check(peer: str, is_work: bool) -> None:
-    here = context(seen_as(peer))
+    here = context(SeenAs(peer))
     here.activity.last_work_s = 0.0
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
@@ -132,7 +132,7 @@ async def test_a_hello_is_work_unless_it_may_be_a_health_check(peer: str, is_wor
 
 
 async def test_a_scrape_is_not_work() -> None:
-    here = context(seen_as("fdaa:0:18::9"))
+    here = context(SeenAs("fdaa:0:18::9"))
     here.activity.last_work_s = 0.0
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)

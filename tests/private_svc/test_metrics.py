@@ -17,7 +17,7 @@ from private_svc.activity import Greeted
 from private_svc.ingress import Caller, Ingress
 from private_svc.metrics import CONTENT_TYPE, exposition
 from private_svc.web.scrape import Scrape
-from tests.private_svc.making import context, seen_as
+from tests.private_svc.making import SeenAs, context
 from tests.private_svc.process import PATIENCE_SECONDS, Running, service
 from tests.private_svc.site import PROXY, Answer
 
@@ -189,7 +189,7 @@ async def scraped(here: Context, method: str = "GET", path: str = "/metrics", *h
     [("fdaa:0:18::9", 200), ("::1", 200), (PROXY, 200), ("192.0.2.1", 403), ("2001:db8::1", 403)],
 )
 async def test_strangers_are_refused(peer: str, status: int) -> None:
-    answer = await scraped(context(seen_as(peer)))
+    answer = await scraped(context(SeenAs(peer)))
     assert answer.status == status
     assert ("private_svc_" in answer.text) is (status == 200)
 
@@ -199,7 +199,7 @@ async def test_strangers_are_refused(peer: str, status: int) -> None:
     [("POST", "/metrics", 405), ("GET", "/", 404), ("GET", "/metrics/x", 404), ("HEAD", "/metrics", 200)],
 )
 async def test_there_is_one_path_to_look_at(method: str, path: str, status: int) -> None:
-    answer = await scraped(context(seen_as("::1")), method, path)
+    answer = await scraped(context(SeenAs("::1")), method, path)
     assert answer.status == status
     if method == "HEAD":
         assert answer.body == b""
@@ -210,13 +210,13 @@ async def test_there_is_one_path_to_look_at(method: str, path: str, status: int)
     [("[fdaa:0:18::9]:9091", 200), ("private-svc.internal:9091", 200), ("evil.example", 421), ("u@x", 400)],
 )
 async def test_a_strangers_name_for_our_address_shows_no_metrics(host: str, status: int) -> None:
-    answer = await scraped(context(seen_as("fdaa:0:18::9")), host=host)
+    answer = await scraped(context(SeenAs("fdaa:0:18::9")), host=host)
     assert answer.status == status
     assert ("private_svc_" in answer.text) is (status == 200)
 
 
 async def test_a_scrape_leaves_no_trace_in_the_accounts() -> None:
-    here = context(seen_as("::1"))
+    here = context(SeenAs("::1"))
     first = samples((await scraped(here)).text)
     second = samples((await scraped(here)).text)
     boot = of("boot_seconds", phase="first_accept"), of("boot_seconds", phase="first_response")

@@ -13,7 +13,7 @@ from private_svc.activity import Greeted
 from private_svc.ingress import Ingress
 from private_svc.raw import RawPort
 from private_svc.words import HELLO
-from tests.private_svc.making import FLY, context, seen_as
+from tests.private_svc.making import FLY, SeenAs, context
 from tests.private_svc.process import PATIENCE_SECONDS, service
 from tests.private_svc.test_preface import NO_PREFACES, PREFACES
 
@@ -155,7 +155,7 @@ async def test_draining_cuts_a_caller_whose_preface_has_not_arrived() -> None:
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()):
         listening.setblocking(False)
-        raw = RawPort(loop, listening, context(seen_as("172.16.3.4"), HELLO_PROXY_PROTOCOL="on"), HELLO)
+        raw = RawPort(loop, listening, context(SeenAs("172.16.3.4"), HELLO_PROXY_PROTOCOL="on"), HELLO)
         raw.start()
         assert await raw.drain(PATIENCE_SECONDS) == 1
 
@@ -171,7 +171,7 @@ async def behind_proxy(
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
-        made = context(seen_as(peer), fly=fly, HELLO_PROXY_PROTOCOL="on", PRIVATE_ONLY=private_only)
+        made = context(SeenAs(peer), fly=fly, HELLO_PROXY_PROTOCOL="on", PRIVATE_ONLY=private_only)
         raw = RawPort(loop, listening, made, HELLO, close_seconds)
         raw.start()
         with socket.create_connection(listening.getsockname()) as caller:

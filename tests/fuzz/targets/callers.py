@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from private_svc.ingress import Here, Ingress, classifier
+from private_svc.ingress import Classifier, Here, Ingress
 from private_svc.web.actions import Mode, _mode
 from private_svc.web.admin_token import _token
 from private_svc.web.negotiate import negotiate
@@ -17,7 +17,7 @@ from tests.fuzz.target import Broken, kind, pure
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-_HERE = Here(())
+_WHO = Classifier(Here(()))
 _STRANGER = re.compile(r"[a-z0-9.-]*\.example\.?(:[0-9]*)?", re.IGNORECASE)
 
 
@@ -29,7 +29,7 @@ def _check(data: bytes) -> Hashable:
     ours = is_our_name(text, ())
     if ours and _STRANGER.fullmatch(text):
         raise Broken(f"the name {text!r} counts as our own")
-    caller = classifier(_HERE)("172.16.0.1", "172.19.0.2", (text,))
+    caller = _WHO.behind(_WHO.of_peer("172.16.0.1", lambda: ("172.19.0.2",)), (text,))
     if caller.ingress is not Ingress.UNKNOWN:
         raise Broken(f"a header made {caller.ingress} of a stranger")
     return _asked(data), _token({"Authorization": text}) is None, sites, ours, negotiate(text)

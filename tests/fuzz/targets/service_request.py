@@ -22,7 +22,7 @@ from tests.fuzz.loops import on_a_loop, send_all
 from tests.fuzz.readings import Request
 from tests.fuzz.smuggling import LONGEST, as_sent
 from tests.fuzz.target import Broken, Target
-from tests.private_svc.making import FLY, context, seen_as
+from tests.private_svc.making import FLY, SeenAs, context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable
@@ -39,7 +39,7 @@ _MARKED = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 @asynccontextmanager
 async def _serving() -> AsyncIterator[AsyncCheck]:
     logging.disable(logging.CRITICAL)
-    made = context(seen_as("fdaa:0:18::9"), fly=FLY, ADMIN_TOKEN=_SECRET)
+    made = context(SeenAs("fdaa:0:18::9"), fly=FLY, ADMIN_TOKEN=_SECRET)
     departure = Departure()
     admin = Admin(made, departure, Suspender(made.machine, "/nowhere/api"), None)
     requests: list[Request] = []
