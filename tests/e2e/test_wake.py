@@ -108,7 +108,7 @@ def test_the_probe_times_a_cold_start_and_proves_it() -> None:
         machine_id = lab.status()["machines"][0]["id"]
         subprocess.run([*LAB, "machine", "stop", machine_id, "--lab", str(lab.process.pid)], check=True, timeout=60)
         report = json.loads(lab.shell(f"{sys.executable} -m shell wake {APP} --warm 2 --json"))
-        assert report["schema_version"] == 1, report
+        assert report["schema_version"] == 2, report
         cold, *rest = report["cycles"][0]["requests"]
         assert (cold["kind"], cold["proof"], cold["status"]) == ("cold", "proven", 200), cold
         assert cold["age_ms"] < cold["total_ms"], cold
