@@ -45,9 +45,13 @@ class Running:
         self._lines.put(None)
 
     def event(self, name: str, **fields: object) -> dict[str, Any]:
-        """Return the next event of that name and with those fields."""
+        """Return the next event of that name and with those fields; those before it are passed over."""
         while True:
-            line = self._lines.get(timeout=PATIENCE_SECONDS)
+            try:
+                line = self._lines.get(timeout=PATIENCE_SECONDS)
+            except queue.Empty:
+                waited = f"expected {name!r} {fields or ''} within {PATIENCE_SECONDS:g} s"
+                raise AssertionError(f"{waited}, got only {self.seen}") from None
             assert line is not None, f"the service ended without saying {name!r}: {self.seen} {self.errors()}"
             record = json.loads(line)
             self.seen.append(record)

@@ -29,7 +29,8 @@ def test_the_ports_are_the_services_own() -> None:
     assert settings.port == config.read({}).port == FLY["http_service"]["internal_port"]
     (raw,) = FLY["services"]
     assert settings.hello_port == config.read({}).hello_port == raw["internal_port"]
-    assert raw["ports"] == [{"port": settings.hello_port, "handlers": []}]
+    handlers = ["proxy_proto"] if settings.hello_proxy_protocol else []
+    assert raw["ports"] == [{"port": settings.hello_port, "handlers": handlers}]
     assert FLY["metrics"] == [{"port": settings.metrics_port, "path": "/metrics"}]
     assert settings.metrics_port == config.read({}).metrics_port, "what is scraped is what is bound without a setting"
     assert re.findall(r"^EXPOSE (.*)$", DOCKERFILE, re.MULTILINE) == [f"{settings.port} {settings.hello_port}"]
