@@ -250,7 +250,7 @@ def test_ctrl_c_leaves_130_and_a_clean_terminal(nameserver: ScriptedDns) -> None
     controller, terminal = pty.openpty()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "shell", "wake", "shop", f"--dns={nameserver.server}"],
+            [sys.executable, "-c", INTERRUPTIBLE, "wake", "shop", f"--dns={nameserver.server}"],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=terminal,
