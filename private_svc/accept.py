@@ -125,7 +125,7 @@ class Acceptor(Generic[Socket]):
             except OSError as error:
                 if not self._can_make_room(error):
                     return
-                await asyncio.sleep(0)  # the idle connection is closed meanwhile
+                await asyncio.sleep(0)  # the connection that makes room is closed meanwhile
 
     def _accept_next(self) -> None:
         """Take one caller: the event loop calls again for the next, and other work gets its turn in between."""
@@ -149,7 +149,7 @@ class Acceptor(Generic[Socket]):
                 return True
             raise
         self._open += 1
-        # What `socket.accept` does, without looking up two enums each time, which is a twentieth of a hello.
+        # What `socket.accept` does, without looking up two enums for each caller.
         self._take(self._socket_type(*self._kind, fd), address)
         return True
 

@@ -27,15 +27,17 @@ STEP_SECONDS = 5.0  # code that blocks the event loop for longer is taken for a 
 
 
 class Awake:
-    """Counts the resumes; times in seconds of the steady clock, which is `boot.clock`."""
+    """Counts the resumes; times in seconds of the monotonic clock, which is `boot.clock`."""
 
-    def __init__(self, steady_clock: Callable[[], float] = clock, wall_clock: Callable[[], float] = time.time) -> None:
-        self._steady_clock = steady_clock
+    def __init__(
+        self, monotonic_clock: Callable[[], float] = clock, wall_clock: Callable[[], float] = time.time
+    ) -> None:
+        self._monotonic_clock = monotonic_clock
         self._wall_clock = wall_clock
         self._last_s: float | None = None
-        self._most_ahead_s = 0.0  # how far the wall clock has been ahead of the steady clock, at most
+        self._most_ahead_s = 0.0  # how far the wall clock has been ahead of the monotonic clock, at most
         self._resumed_s: float | None = None
-        self._passed_here_s = 0.0  # the part of the suspended time that the steady clock counted
+        self._passed_here_s = 0.0  # the part of the suspended time that the monotonic clock counted
         self.resumes = 0
         self.suspended_seconds = 0.0
 
@@ -47,11 +49,11 @@ class Awake:
 
     def read_clocks(self) -> bool:
         """Return whether the Machine was suspended since the last reading."""
-        now_s = self._steady_clock()
+        now_s = self._monotonic_clock()
         ahead_s = self._wall_clock() - now_s
         if self._last_s is None:
             self._last_s, self._most_ahead_s = now_s, ahead_s
-        steady_step_s = slept_s = now_s - self._last_s
+        monotonic_step_s = slept_s = now_s - self._last_s
         self._last_s = now_s
         if ahead_s > self._most_ahead_s:
             slept_s += ahead_s - self._most_ahead_s
@@ -61,10 +63,10 @@ class Awake:
         self.resumes += 1
         self._resumed_s = now_s
         self.suspended_seconds += round(slept_s, 4)
-        if steady_step_s > STEP_SECONDS:
-            self._passed_here_s += steady_step_s
+        if monotonic_step_s > STEP_SECONDS:
+            self._passed_here_s += monotonic_step_s
         return True
 
     def awake_seconds(self, since_s: float) -> float:
         """Return the seconds from `since_s`, before the first reading, until now, without those spent suspended."""
-        return self._steady_clock() - since_s - self._passed_here_s
+        return self._monotonic_clock() - since_s - self._passed_here_s

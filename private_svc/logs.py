@@ -37,8 +37,8 @@ def configure(log_format: str, stream: TextIO | None) -> None:
 class Handler(logging.Handler):
     """Writes each record as a line, and how many lines were lost before it.
 
-    The lines of one turn of the event loop are written together, when it ends. Our own events are made into lines then;
-    a record of anybody else may hold an object that changes until then.
+    The lines of one turn of the event loop are written together, when it ends. Our own events are formatted then; a
+    record of another logger is formatted at once, because its arguments may change until then.
     """
 
     def __init__(self, lines: LineWriter) -> None:

@@ -13,7 +13,7 @@ which the listening socket is, too: they are over before a stream would be set u
 
 from __future__ import annotations
 
-import _socket  # what `socket` is made of, without its enums: they take a tenth of a hello
+import _socket  # what `socket` is made of, without its enums, which cost time in each hello
 import asyncio
 import logging
 import select

@@ -14,44 +14,48 @@ class Clocks:
     """Two clocks that stand still until a test moves them."""
 
     def __init__(self) -> None:
-        self.steady_s = 1000.0
+        self.monotonic_s = 1000.0
         self.wall_s = 1.7e9
-        self.awake = Awake(lambda: self.steady_s, lambda: self.wall_s)
+        self.awake = Awake(lambda: self.monotonic_s, lambda: self.wall_s)
         self.awake.read_clocks()
 
-    def step(self, steady_s: float, wall_s: float) -> bool:
+    def step(self, monotonic_s: float, wall_s: float) -> bool:
         """Move both; return what a look makes of it."""
-        self.steady_s += steady_s
+        self.monotonic_s += monotonic_s
         self.wall_s += wall_s
         return self.awake.read_clocks()
 
 
-@pytest.mark.parametrize(("steady_s", "wall_s"), [*product(STEADY_STEPS_S, WALL_STEPS_S)])
-def test_a_large_step_of_either_clock_forward_is_a_resume_and_nothing_else_is(steady_s: float, wall_s: float) -> None:
+@pytest.mark.parametrize(("monotonic_s", "wall_s"), [*product(STEADY_STEPS_S, WALL_STEPS_S)])
+def test_a_large_step_of_either_clock_forward_is_a_resume_and_nothing_else_is(
+    monotonic_s: float, wall_s: float
+) -> None:
     clocks = Clocks()
-    expected = max(steady_s, wall_s) > STEP_SECONDS
-    assert clocks.step(steady_s, wall_s) is expected
+    expected = max(monotonic_s, wall_s) > STEP_SECONDS
+    assert clocks.step(monotonic_s, wall_s) is expected
     assert clocks.awake.resumes == expected
-    assert clocks.awake.resumed_s == (clocks.steady_s if expected else None)
-    assert clocks.awake.suspended_seconds == pytest.approx(max(steady_s, wall_s) if expected else 0.0, abs=1e-3)
+    assert clocks.awake.resumed_s == (clocks.monotonic_s if expected else None)
+    assert clocks.awake.suspended_seconds == pytest.approx(max(monotonic_s, wall_s) if expected else 0.0, abs=1e-3)
 
 
-@pytest.mark.parametrize(("steady_s", "wall_s"), [*product(STEADY_STEPS_S, WALL_STEPS_S)])
-def test_time_awake_never_runs_backwards_and_leaves_out_what_was_slept_through(steady_s: float, wall_s: float) -> None:
+@pytest.mark.parametrize(("monotonic_s", "wall_s"), [*product(STEADY_STEPS_S, WALL_STEPS_S)])
+def test_time_awake_never_runs_backwards_and_leaves_out_what_was_slept_through(
+    monotonic_s: float, wall_s: float
+) -> None:
     clocks = Clocks()
     clocks.step(1.0, 1.0)
     before_s = clocks.awake.awake_seconds(1000.0)
-    resumed = clocks.step(steady_s, wall_s)
+    resumed = clocks.step(monotonic_s, wall_s)
     passed_s = clocks.awake.awake_seconds(1000.0) - before_s
-    assert passed_s == pytest.approx(0.0 if resumed and steady_s > STEP_SECONDS else steady_s)
+    assert passed_s == pytest.approx(0.0 if resumed and monotonic_s > STEP_SECONDS else monotonic_s)
 
 
 def test_a_step_counts_once_whoever_looks_first() -> None:
     clocks = Clocks()
-    clocks.steady_s += 600
-    assert clocks.awake.resumed_s == clocks.steady_s, "an answer looks before it tells"
+    clocks.monotonic_s += 600
+    assert clocks.awake.resumed_s == clocks.monotonic_s, "an answer looks before it tells"
     clocks.step(1, 1)
-    assert clocks.awake.resumed_s == clocks.steady_s - 1
+    assert clocks.awake.resumed_s == clocks.monotonic_s - 1
     assert (clocks.awake.resumes, clocks.awake.suspended_seconds) == (1, 600)
 
 
@@ -79,6 +83,6 @@ def test_many_small_steps_are_no_resume() -> None:
 
 def test_a_wall_clock_that_makes_up_for_what_it_lagged_after_a_resume_is_no_second_one() -> None:
     clocks = Clocks()
-    assert clocks.step(steady_s=7.6, wall_s=-22.4), "stopped, while the kernel went on"
-    assert not clocks.step(steady_s=3.0, wall_s=33.0), "set right"
+    assert clocks.step(monotonic_s=7.6, wall_s=-22.4), "stopped, while the kernel went on"
+    assert not clocks.step(monotonic_s=3.0, wall_s=33.0), "set right"
     assert (clocks.awake.resumes, clocks.awake.suspended_seconds) == (1, 7.6)
