@@ -122,11 +122,12 @@ class Front:
         return mark_prepared
 
     def _part(self, path: str) -> Part:
-        if path != health.PATH:
-            for covers, part in self._parts:
-                if covers(path):
-                    return part
-        return self._health
+        if path == health.PATH:
+            return self._health
+        for covers, part in self._parts:
+            if covers(path):
+                return part
+        raise LookupError(f"expected a part for every path, got none for {path:.200}")
 
     async def _answer_health(self, request: web.BaseRequest) -> web.StreamResponse:
         """Say whether new work is welcome."""
